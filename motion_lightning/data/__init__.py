@@ -1,0 +1,1 @@
+"""Corpora, their memory-mapped stores, and the batches made from them."""

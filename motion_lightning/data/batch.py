@@ -1,0 +1,29 @@
+"""The batch. Nested named tuples, which Lightning moves to a device and a DataLoader pins as they are."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TextCond(NamedTuple):
+    """Embedded captions: one vector per token, and one per caption."""
+
+    tokens: Tensor  # (B, L, E) float32, zero where the mask is False
+    mask: Tensor  # (B, L) bool
+    pooled: Tensor  # (B, E) float32
+
+
+class Info(NamedTuple):
+    """Which clip and which text each row is, for metrics and for pictures."""
+
+    clip: Tensor  # (B,) int64, index into the split
+    caption: Tensor  # (B,) int64, index of the text in the store
+
+
+class Batch(NamedTuple):
+    """Padded motions in metric units with their condition."""
+
+    x: Tensor  # (B, T, D) float32, zero where the mask is False
+    mask: Tensor  # (B, T) bool
+    cond: TextCond
+    info: Info
