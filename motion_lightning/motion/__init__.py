@@ -1,0 +1,1 @@
+"""Geometry of motion: skeletons, rotations, kinematics, features, files. Knows no network."""
