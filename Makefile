@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install train test test-all lint format clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  ARGS="…" passes overrides on:  make train ARGS="experiment=bvh_dit trainer.max_epochs=2"'
+
+install: $(VENV)/.installed  ## Set up .venv with the tested versions (a GPU user: see README)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (a minute or two, about 2 GB) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+train: install  ## Train on the embedded corpus, draw samples, write the report
+	$(BIN)/python -m motion_lightning.train $(ARGS)
+
+# One thread: the tests' matrices are small, and threads would only wait for each other.
+test test-all: export OMP_NUM_THREADS ?= 1
+
+test: install  ## Run the fast tests
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-all: install  ## Run every test, the slow ones too
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: install  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install  ## Put style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove caches and build products; runs, stores and .venv stay
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
