@@ -1,0 +1,79 @@
+"""Between what the data hold (metric features) and what a process works on (normalised x)."""
+
+import torch
+from torch import Tensor, nn
+
+from motion_lightning.errors import UserError
+from motion_lightning.motion.features import SLICES, features_to_joints
+from motion_lightning.motion.reconcile import reconcile, velocities_in_world
+from motion_lightning.motion.skeleton import load_skeleton
+
+PARTS = {
+    "essential": ["root_yaw_velocity", "root_velocity", "root_height", "positions"],
+    "no_rotations": [name for name in SLICES if name != "rotations"],
+    "all": [*SLICES],
+}
+
+
+class FeatureCodec(nn.Module):
+    """Normaliser of a choice of HumanML3D's features. Its statistics are buffers and travel in the checkpoint.
+
+    Args:
+        parts: "essential" (67 numbers: root and local positions), "no_rotations" (137) or "all" (263).
+        root_gain: factor on the normalised root numbers (0:4): four of 137 numbers carry the whole path.
+        skeleton: name of the skeleton that the joints belong to.
+    """
+
+    def __init__(self, parts: str = "no_rotations", root_gain: float = 1.0, skeleton: str = "humanml22"):
+        super().__init__()
+        if parts not in PARTS:
+            raise UserError(f"codec.parts={parts} is unknown; choose one of {', '.join(PARTS)}")
+        self.names = PARTS[parts]
+        self.skeleton = load_skeleton(skeleton)
+        self.root_gain = root_gain
+        kept = torch.cat([torch.arange(SLICES[name].start, SLICES[name].stop) for name in self.names])
+        self.register_buffer("kept", kept, persistent=False)  # (D,) columns of the 263
+        self.register_buffer("mean", torch.zeros(len(kept)))
+        self.register_buffer("std", torch.ones(len(kept)))
+
+    @property
+    def features(self) -> int:
+        """D, the width of x."""
+        return len(self.kept)
+
+    def fit(self, mean: Tensor, std: Tensor, covariance: Tensor) -> Tensor:
+        """Take the statistics (263,), (263,), (263, 263) of training frames; returns the covariance (D, D) of x."""
+        kept = self.kept
+        gain = torch.ones(len(kept), dtype=std.dtype)
+        gain[: SLICES["root_height"].stop] = self.root_gain
+        self.mean.copy_(mean[kept])
+        self.std.copy_(std[kept].clamp(min=1e-4) / gain)  # a constant column stays constant, not infinite
+        return covariance[kept][:, kept] / torch.outer(self.std, self.std).to(covariance)
+
+    def encode(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Metric features (B, T, 263) → x (B, T, D), zero where the mask (B, T) is False."""
+        return (features[..., self.kept] - self.mean) / self.std * mask[..., None]
+
+    def metric(self, x: Tensor) -> dict[str, Tensor]:
+        """x (..., T, D) → its parts in metric units, by name, in float32."""
+        features = x.float() * self.std + self.mean
+        sizes = [SLICES[name].stop - SLICES[name].start for name in self.names]
+        return dict(zip(self.names, features.split(sizes, dim=-1), strict=True))
+
+    def joints(self, x: Tensor) -> Tensor:
+        """x (..., T, D) → joints (..., T, J, 3) in metres, differentiable, in float32."""
+        parts = self.metric(x)
+        return features_to_joints(torch.cat([parts[name] for name in PARTS["essential"]], dim=-1))
+
+    def reconciled(self, x: Tensor) -> Tensor:
+        """x (T, D) of one clip → joints (T, J, 3) that also agree with its velocities and contacts.
+
+        Without velocities in x ("essential") the joints are returned as they are.
+        """
+        joints, parts = self.joints(x), self.metric(x)
+        if "velocities" not in parts:
+            return joints
+        yaw = torch.cumsum(parts["root_yaw_velocity"][..., 0], -1).roll(1)
+        yaw[0] = 0
+        velocities = velocities_in_world(parts["velocities"].unflatten(-1, (-1, 3)), yaw)
+        return reconcile(joints, velocities, parts["contacts"], self.skeleton)

@@ -1,0 +1,93 @@
+"""The one path from text to motion. Training, callbacks and commands call it; it knows no trainer and no config."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from motion_lightning.codec import FeatureCodec
+from motion_lightning.data.batch import TextCond
+from motion_lightning.diffusion.guidance import classifier_free
+from motion_lightning.diffusion.samplers import spaced
+
+
+class Sampling(NamedTuple):
+    """How to sample: a sampler of ``diffusion.samplers`` with its options bound, and three numbers."""
+
+    sampler: Callable
+    steps: int
+    guidance: float
+    spacing: str = "trailing"
+
+
+class Diffusion(nn.Module):
+    """Denoiser, precondition (which holds the process) and codec: all that a checkpoint needs to sample."""
+
+    def __init__(self, denoiser: nn.Module, precondition: nn.Module, codec: FeatureCodec):
+        super().__init__()
+        self.denoiser, self.precondition, self.codec = denoiser, precondition, codec
+
+    @property
+    def process(self):
+        return self.precondition.process
+
+    def encode(self, cond, drop: Tensor | bool = False):
+        """Condition → context; ``drop`` (B,) or one bool puts the null condition in."""
+        if isinstance(drop, bool):
+            drop = torch.full((len(cond.pooled),), drop, device=cond.pooled.device)
+        return self.denoiser.encode(cond, drop)
+
+    def output(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
+        """The network's raw output (B, T, D) on preconditioned input."""
+        return self.denoiser(self.precondition.inputs(x_t, t), t, ctx, mask)
+
+    def predict(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
+        """x0_hat (B, T, D)."""
+        return self.precondition.x0(self.output(x_t, t, ctx, mask).float(), x_t, t)
+
+    @torch.no_grad()
+    def sample(
+        self, cond: TextCond, lengths: Sequence[int], sampling: Sampling, seed: int = 0, progress: Callable = iter
+    ) -> list[Tensor]:
+        """Guided samples, one batched forward pass a step.
+
+        Args:
+            cond: B conditions.
+            lengths: B numbers of frames.
+            seed: of the noise; sample i depends on (seed, i) and its length alone, not on its neighbours.
+            progress: wraps the sequence of timesteps, for a progress bar.
+
+        Returns:
+            B tensors (T_i, D) in the space of x.
+        """
+        device = cond.pooled.device
+        mask = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]  # (B, T)
+        noise = SampleNoise(seed, lengths, self.codec.features, device)
+        cond_ctx = self.encode(cond, drop=False)
+        null_ctx = self.encode(cond, drop=True) if sampling.guidance != 1 else cond_ctx
+
+        def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
+            return self.predict(x_t, t, ctx, mask.repeat(len(x_t) // len(mask), 1))
+
+        denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance)
+        timesteps = spaced(self.process.steps, sampling.steps, sampling.spacing).to(device)
+        x = sampling.sampler(
+            denoise, noise(), process=self.process, timesteps=timesteps, noise=noise, progress=progress
+        )
+        return [clip[:length] for clip, length in zip(x, lengths, strict=True)]
+
+
+class SampleNoise:
+    """Standard normal noise (B, T, D), every row from a generator of its own."""
+
+    def __init__(self, seed: int, lengths: Sequence[int], features: int, device: torch.device):
+        self.generators = [torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(len(lengths))]
+        self.lengths, self.features, self.device = lengths, features, device
+
+    def __call__(self, like: Tensor | None = None) -> Tensor:
+        rows = [
+            torch.randn(length, self.features, generator=g)
+            for length, g in zip(self.lengths, self.generators, strict=True)
+        ]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
