@@ -76,7 +76,9 @@ class _Wrong(Exception):
 
 def _parse(spec: object) -> Skeleton:
     if not isinstance(spec, dict) or (missing := KEYS - spec.keys()):
-        raise _Wrong(f"a skeleton needs the keys {', '.join(sorted(missing if isinstance(spec, dict) else KEYS))}")
+        raise _Wrong(
+            f"a skeleton needs the keys {', '.join(sorted(missing if isinstance(spec, dict) else KEYS))}"
+        )
     if unknown := spec.keys() - KEYS:
         raise _Wrong(f"unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(KEYS))}")
     if spec["unit"] not in METRES:
@@ -92,7 +94,9 @@ def _parse(spec: object) -> Skeleton:
 
     def group(where: str, joints: object, size: int | None = None) -> tuple[int, ...]:
         if not isinstance(joints, list) or (size and len(joints) != size):
-            raise _Wrong(f"{where} should be a list of {f'{size} joints' if size else 'joints'}, got {joints!r}")
+            raise _Wrong(
+                f"{where} should be a list of {f'{size} joints' if size else 'joints'}, got {joints!r}"
+            )
         if wrong := [j for j in joints if j not in number]:
             raise _Wrong(f"{where} names {wrong[0]!r}, which is not a joint")
         return tuple(number[j] for j in joints)
