@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from motion_lightning.errors import UserError
+from motion_lightning.paths import conf_dir
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 KEYS = {"name", "fps", "unit", "up", "joints", "chains", "feet", "pairs", "facing", "legs"}
@@ -48,13 +49,9 @@ class Skeleton:
 def load_skeleton(name_or_path: str | Path = "humanml22") -> Skeleton:
     """Skeleton of a YAML file, or of ``conf/skeleton/<name>.yaml``; UserError says what a file got wrong."""
     path = Path(name_or_path)
-    return _load(path if path.suffix in (".yaml", ".yml") else _folder() / f"{name_or_path}.yaml")
-
-
-def _folder() -> Path:
-    package = Path(__file__).resolve().parents[1]
-    inside, beside = package / "conf" / "skeleton", package.parent / "conf" / "skeleton"
-    return inside if inside.is_dir() else beside
+    return _load(
+        path if path.suffix in (".yaml", ".yml") else conf_dir() / "skeleton" / f"{name_or_path}.yaml"
+    )
 
 
 @lru_cache
