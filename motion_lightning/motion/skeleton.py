@@ -72,10 +72,10 @@ class _Wrong(Exception):
 
 
 def _parse(spec: object) -> Skeleton:
-    if not isinstance(spec, dict) or (missing := KEYS - spec.keys()):
-        raise _Wrong(
-            f"a skeleton needs the keys {', '.join(sorted(missing if isinstance(spec, dict) else KEYS))}"
-        )
+    if not isinstance(spec, dict):
+        raise _Wrong(f"a skeleton is a mapping with the keys {', '.join(sorted(KEYS))}")
+    if missing := KEYS - spec.keys():
+        raise _Wrong(f"a skeleton also needs {', '.join(sorted(missing))}")
     if unknown := spec.keys() - KEYS:
         raise _Wrong(f"unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(KEYS))}")
     if spec["unit"] not in METRES:
@@ -91,10 +91,8 @@ def _parse(spec: object) -> Skeleton:
 
     def group(where: str, joints: object, size: int | None = None) -> tuple[int, ...]:
         if not isinstance(joints, list) or (size and len(joints) != size):
-            raise _Wrong(
-                f"{where} should be a list of {f'{size} joints' if size else 'joints'}, got {joints!r}"
-            )
-        if wrong := [j for j in joints if j not in number]:
+            raise _Wrong(f"{where} should be a list of {size or 'all its'} joints, got {joints!r}")
+        if wrong := [j for j in joints if not isinstance(j, str) or j not in number]:
             raise _Wrong(f"{where} names {wrong[0]!r}, which is not a joint")
         return tuple(number[j] for j in joints)
 
@@ -138,7 +136,7 @@ def _tree(joints: object) -> tuple[tuple[int, ...], np.ndarray]:
         parent, offset = entry["parent"], entry["offset"]
         if j == 0 and parent is not None:
             raise _Wrong(f"the first joint, {name}, is the root: its parent should be null, not {parent!r}")
-        if j and parent not in number:
+        if j and (not isinstance(parent, str) or parent not in number):
             raise _Wrong(f"the parent of {name} is {parent!r}, which is no joint above it")
         if (
             not isinstance(offset, list)

@@ -77,7 +77,7 @@ def breaks(path, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("legs"), "needs the keys legs"),
+        (lambda s: s.pop("legs"), "also needs legs"),
         (breaks("colour", "red"), "unknown key 'colour'"),
         (breaks("unit", "inch"), "unit is 'inch'"),
         (breaks("up", "z"), "up is 'z'"),
@@ -95,6 +95,8 @@ def breaks(path, value):
         (breaks("chains", "hip"), "chains should be a list"),
         (breaks("pairs", [["knee_l", "elbow"]]), r"pairs\[0\] names 'elbow'"),
         (breaks("facing", ["knee_l"]), "facing should be a list of 4 joints"),
+        (breaks("facing", [["knee_l"], 2, "hip", "hip"]), "facing names"),
+        (breaks("joints.knee_l.parent", ["hip"]), "the parent of knee_l"),
         (breaks("feet", {"left": ["hip", "knee_l"]}), "feet should give left and right"),
     ],
 )
@@ -114,7 +116,7 @@ def test_a_file_that_is_not_yaml_or_not_there(tmp_path):
         load_skeleton(path)
     path = tmp_path / "text.yaml"
     path.write_text("a page of text")
-    with pytest.raises(UserError, match="needs the keys"):
+    with pytest.raises(UserError, match="a mapping with the keys"):
         load_skeleton(path)
 
 
