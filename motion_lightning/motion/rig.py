@@ -16,9 +16,7 @@ from motion_lightning.motion.skeleton import METRES
 KEYS = {"name", "unit", "up", "joints"}
 UP = {
     "y": np.eye(3),
-    "z": np.array(
-        [[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]
-    ),  # (x, y, z) to (x, z, -y): z to y, still right-handed
+    "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),  # (x, y, z) to (x, z, -y)
 }
 
 
@@ -30,9 +28,10 @@ class Rig:
     unit: float  # metres per unit of the file
     up: str  # axis of the file that points up
     joints: dict[str, dict[str, float]]  # target -> {joint of the file: weight}; weights add up to 1
+    lead_in: int = 0  # frames that the converter smoothed from the rest pose into the motion
 
     def map(self, bvh: Bvh, targets: Sequence[str]) -> np.ndarray:
-        """Positions (T, J, 3) of the target joints in metres, Y up. UserError names a joint that is missing."""
+        """Positions (T, J, 3) of the target joints in metres, Y up; UserError names a missing joint."""
         number = {name: j for j, name in enumerate(bvh.names)}
         positions, rotations = bvh.global_transforms()
 
@@ -48,7 +47,7 @@ class Rig:
 
         if missing := [target for target in targets if target not in self.joints]:
             raise UserError(
-                f"rig {self.name} does not say where {missing[0]} is; it has {', '.join(self.joints)}"
+                f"rig {self.name} does not say where {missing[0]} is, only {', '.join(self.joints)}"
             )
         joints = [sum(w * place(s, t) for s, w in self.joints[t].items()) for t in targets]
         return self.unit * np.stack(joints, axis=1) @ UP[self.up].T
@@ -67,9 +66,7 @@ def rig_file(name_or_path: str | Path) -> Path:
     path = path if path.suffix in (".yaml", ".yml") else folder / f"{name_or_path}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UserError(
-            f"no rig {str(name_or_path)!r}; known are {known}, or give the path of a rig's YAML file"
-        )
+        raise UserError(f"no rig {str(name_or_path)!r}; known are {known}, and paths of YAML files")
     return path
 
 
@@ -79,20 +76,26 @@ def _load(path: Path) -> Rig:
         spec = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(spec, dict) or spec.keys() != KEYS or not isinstance(spec["joints"], dict):
-        raise UserError(
-            f"{path}: a rig has the keys name, unit, up and joints (target joint: joint of the file)"
-        )
-    if spec["unit"] not in METRES:
-        raise UserError(f"{path}: unit is {spec['unit']!r}, should be one of {', '.join(METRES)}")
-    if spec["up"] not in UP:
+    if (
+        not isinstance(spec, dict)
+        or spec.keys() - {"lead_in"} != KEYS
+        or not isinstance(spec["joints"], dict)
+    ):
+        raise UserError(f"{path}: a rig has the keys name, unit, up, joints (target: joint of the file)")
+    unit = METRES.get(spec["unit"], spec["unit"]) if isinstance(spec["unit"], str) else spec["unit"]
+    if not isinstance(unit, int | float) or not 0 < unit < math.inf:
+        raise UserError(f"{path}: unit is {unit!r}, should be {', '.join(METRES)} or a number of metres")
+    if not isinstance(spec["up"], str) or spec["up"] not in UP:
         raise UserError(f"{path}: up is {spec['up']!r}, should be one of {', '.join(UP)}")
+    lead_in = spec.get("lead_in", 0)
+    if not isinstance(lead_in, int) or lead_in < 0:
+        raise UserError(f"{path}: lead_in is {lead_in!r}, should be a number of frames to drop")
     joints = {target: {s: 1.0} if isinstance(s, str) else s for target, s in spec["joints"].items()}
     for target, sources in joints.items():
         numbers = isinstance(sources, dict) and all(isinstance(w, int | float) for w in sources.values())
         if not numbers or not math.isclose(sum(sources.values()), 1, abs_tol=1e-6):
             raise UserError(
-                f"{path}: {target} should be a joint of the file, or {{joint: weight, ...}} with weights that add "
-                f"up to 1, got {sources!r}"
+                f"{path}: {target} should be a joint of the file, or {{joint: weight, ...}} with weights "
+                f"that add up to 1, got {sources!r}"
             )
-    return Rig(str(spec["name"]), METRES[spec["unit"]], spec["up"], joints)
+    return Rig(str(spec["name"]), float(unit), spec["up"], joints, lead_in)
