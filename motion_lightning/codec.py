@@ -21,38 +21,61 @@ class FeatureCodec(nn.Module):
     Args:
         parts: "essential" (67 numbers: root and local positions), "no_rotations" (137) or "all" (263).
         root_gain: factor on the normalised root numbers (0:4): four of 137 numbers carry the whole path.
+        stand_speed: metres a second below which a foot stands. HumanML3D's contacts are on up to 0.9 m/s, which
+            holds for most of a swing; x carries these instead, since a standing foot is what keeps a sample from
+            sliding.
         skeleton: name of the skeleton that the joints belong to.
     """
 
-    def __init__(self, parts: str = "no_rotations", root_gain: float = 1.0, skeleton: str = "humanml22"):
+    def __init__(
+        self,
+        parts: str = "no_rotations",
+        root_gain: float = 1.0,
+        stand_speed: float = 0.2,
+        skeleton: str = "humanml22",
+    ):
         super().__init__()
         if parts not in PARTS:
             raise UserError(f"codec.parts={parts} is unknown; choose one of {', '.join(PARTS)}")
         self.names = PARTS[parts]
         self.skeleton = load_skeleton(skeleton)
-        self.root_gain = root_gain
+        self.root_gain, self.stand_speed = root_gain, stand_speed
         kept = torch.cat([torch.arange(SLICES[name].start, SLICES[name].stop) for name in self.names])
         self.register_buffer("kept", kept, persistent=False)  # (D,) columns of the 263
         self.register_buffer("mean", torch.zeros(len(kept)))
         self.register_buffer("std", torch.ones(len(kept)))
+        self.register_buffer("covariance", torch.eye(len(kept)))  # (D, D) of x over training frames
 
     @property
     def features(self) -> int:
         """D, the width of x."""
         return len(self.kept)
 
-    def fit(self, mean: Tensor, std: Tensor, covariance: Tensor) -> Tensor:
-        """Take the statistics (263,), (263,), (263, 263) of training frames; returns the covariance (D, D) of x."""
-        kept = self.kept
-        gain = torch.ones(len(kept), dtype=std.dtype)
-        gain[: SLICES["root_height"].stop] = self.root_gain
+    def fit(self, mean: Tensor, std: Tensor, frames: Tensor) -> None:
+        """Take the statistics of training frames.
+
+        Args:
+            mean, std: (263,) in metric units.
+            frames: (N, 263) a sample of them, for the covariance and for the contacts.
+        """
+        kept, frames = self.kept, self._stand(frames)[..., self.kept].double()
         self.mean.copy_(mean[kept])
-        self.std.copy_(std[kept].clamp(min=1e-4) / gain)  # a constant column stays constant, not infinite
-        return covariance[kept][:, kept] / torch.outer(self.std, self.std).to(covariance)
+        self.std.copy_(std[kept].clamp(min=1e-4))  # a constant column stays constant, not infinite
+        if "contacts" in self.names:
+            self.mean[-4:], self.std[-4:] = frames[:, -4:].mean(0), frames[:, -4:].std().clamp(min=1e-4)
+        self.std[: SLICES["root_height"].stop] /= self.root_gain
+        self.covariance.copy_(((frames - self.mean) / self.std).T.cov())
+
+    def _stand(self, features: Tensor) -> Tensor:
+        """Features with contacts that mean a standing foot."""
+        feet = [j for side in ("left", "right") for j in self.skeleton.feet[side]]
+        velocity = features[..., SLICES["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # metres a frame
+        stands = velocity.norm(dim=-1) * self.skeleton.fps < self.stand_speed
+        return torch.cat([features[..., : SLICES["contacts"].start], stands.to(features)], dim=-1)
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
         """Metric features (B, T, 263) → x (B, T, D), zero where the mask (B, T) is False."""
-        return (features[..., self.kept] - self.mean) / self.std * mask[..., None]
+        return (self._stand(features)[..., self.kept] - self.mean) / self.std * mask[..., None]
 
     def metric(self, x: Tensor) -> dict[str, Tensor]:
         """x (..., T, D) → its parts in metric units, by name, in float32."""

@@ -10,6 +10,7 @@ from motion_lightning.codec import FeatureCodec
 from motion_lightning.data.batch import TextCond
 from motion_lightning.diffusion.guidance import classifier_free
 from motion_lightning.diffusion.samplers import spaced
+from motion_lightning.diffusion.timesteps import SampleNoise
 
 
 class Sampling(NamedTuple):
@@ -48,7 +49,12 @@ class Diffusion(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, cond: TextCond, lengths: Sequence[int], sampling: Sampling, seed: int = 0, progress: Callable = iter
+        self,
+        cond: TextCond,
+        lengths: Sequence[int],
+        sampling: Sampling,
+        seed: int = 0,
+        progress: Callable = iter,
     ) -> list[Tensor]:
         """Guided samples, one batched forward pass a step.
 
@@ -62,32 +68,18 @@ class Diffusion(nn.Module):
             B tensors (T_i, D) in the space of x.
         """
         device = cond.pooled.device
-        mask = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]  # (B, T)
-        noise = SampleNoise(seed, lengths, self.codec.features, device)
-        cond_ctx = self.encode(cond, drop=False)
-        null_ctx = self.encode(cond, drop=True) if sampling.guidance != 1 else cond_ctx
+        mask = (
+            torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+        )  # (B, T)
+        noise = SampleNoise([seed * 1_000_003 + i for i in range(len(lengths))])
+        x_T = noise(torch.empty(*mask.shape, self.codec.features, device=device))
 
         def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
-            return self.predict(x_t, t, ctx, mask.repeat(len(x_t) // len(mask), 1))
+            return self.predict(x_t, t, *ctx)
 
+        cond_ctx = (self.encode(cond, drop=False), mask)
+        null_ctx = (self.encode(cond, drop=True), mask) if sampling.guidance != 1 else None
         denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance)
         timesteps = spaced(self.process.steps, sampling.steps, sampling.spacing).to(device)
-        x = sampling.sampler(
-            denoise, noise(), process=self.process, timesteps=timesteps, noise=noise, progress=progress
-        )
+        x = sampling.sampler(denoise, x_T, self.process, timesteps, noise=noise, progress=progress)
         return [clip[:length] for clip, length in zip(x, lengths, strict=True)]
-
-
-class SampleNoise:
-    """Standard normal noise (B, T, D), every row from a generator of its own."""
-
-    def __init__(self, seed: int, lengths: Sequence[int], features: int, device: torch.device):
-        self.generators = [torch.Generator().manual_seed(seed * 1_000_003 + i) for i in range(len(lengths))]
-        self.lengths, self.features, self.device = lengths, features, device
-
-    def __call__(self, like: Tensor | None = None) -> Tensor:
-        rows = [
-            torch.randn(length, self.features, generator=g)
-            for length, g in zip(self.lengths, self.generators, strict=True)
-        ]
-        return nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)

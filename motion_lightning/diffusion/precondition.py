@@ -11,11 +11,14 @@ from motion_lightning.diffusion.process import Process
 
 
 class Plain(nn.Module):
-    """The network sees x_t and predicts ``target``: "eps", "x0" or "v"."""
+    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics of the data."""
 
-    def __init__(self, process: Process, target: str = "x0"):
+    def __init__(self, process: Process, features: int, target: str = "x0"):
         super().__init__()
-        self.process, self.kind = process, target
+        self.process, self.features, self.kind = process, features, target
+
+    def fit(self, covariance: Tensor) -> None:
+        """Nothing to take from the data."""
 
     def inputs(self, x_t: Tensor, t: Tensor) -> Tensor:
         return x_t
@@ -52,8 +55,7 @@ class Wiener(nn.Module):
 
     def coefficients(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """c_in, c_skip, c_out, each (B, 1, D)."""
-        a, s = self.process.a(t), self.process.s(t)
-        a, s = (c.view(-1, 1, 1).double() for c in (a, s))
+        a, s = self.process.a(t).view(-1, 1, 1), self.process.s(t).view(-1, 1, 1)
         variance = self.variance.double()
         total = a**2 * variance + s**2
         c_in, c_skip, c_out = total.rsqrt(), a * variance / total, s * (variance / total).sqrt()

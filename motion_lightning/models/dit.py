@@ -34,7 +34,10 @@ class Block(nn.Module):
         self.attention = SelfAttention(width, heads)
         self.cross = CrossAttention(width, heads)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, 4 * width),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
         )
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
@@ -130,11 +133,15 @@ class DiT(nn.Module):
         for i, block in enumerate(self.blocks):
             h = block(h, c, valid, ctx.kv[:, i], ctx.mask)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
-        h = modulate(self.norm(h), shift, scale) * valid[..., None]  # padding writes nothing into the last frames
+        h = (
+            modulate(self.norm(h), shift, scale) * valid[..., None]
+        )  # padding writes nothing into the last frames
         return self.patches.unembed(h)[:, :frames]
 
     def positions(self, valid: Tensor) -> Tensor:
         """(B, N) → (B, N, W): each token's distance from the start, and from the end, since a motion has both."""
         start = torch.arange(valid.shape[1], device=valid.device)
         end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
-        return torch.cat([sinusoid(start.expand_as(end), self.width // 2), sinusoid(end, self.width // 2)], dim=-1)
+        return torch.cat(
+            [sinusoid(start.expand_as(end), self.width // 2), sinusoid(end, self.width // 2)], dim=-1
+        )

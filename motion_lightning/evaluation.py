@@ -1,0 +1,162 @@
+"""Scores of a trained model on one split of a store: skill, audit, attributes, physics. Each is a plain function."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motion_lightning.data.store import Split, Store
+from motion_lightning.diffusion.timesteps import fixed_noise
+from motion_lightning.metrics.physical import foot_slide, jitter
+from motion_lightning.metrics.skill import (
+    BINS,
+    BinnedError,
+    FrameWiener,
+    SequenceWiener,
+    audit,
+    bin_timesteps,
+    skill,
+    squared_error,
+)
+from motion_lightning.motion.features import features_to_joints
+from motion_lightning.pipeline import Diffusion, Sampling
+
+Progress = Callable[[Iterable], Iterable]
+
+
+@torch.no_grad()
+def denoising_scores(
+    model: Diffusion, split: Split, train: Split, batch_size: int, progress: Progress = iter
+) -> dict:
+    """Skill per bin of t against linear estimates from training data, and the conditioning audit.
+
+    Every clip is noised once in every bin, with noise and timestep fixed by its index. The audit's wrong caption is
+    that of a clip with another program, or of the next clip where programs are not known.
+    """
+    codec, process = model.codec, model.process
+    frame = FrameWiener(codec.covariance, process)
+    longest = int(split.lengths.max())
+    clips = [codec.encode(torch.from_numpy(train.features(i).copy())[None], torch.ones(1, n, dtype=torch.bool))[0]
+             for i, n in list(enumerate(train.lengths))[:1500]]  # fmt: skip
+    sequence = SequenceWiener(frame, clips, longest)
+    bins, losses = BinnedError(["model", "frame", "sequence"]), {"right": [], "null": [], "wrong": []}
+    stranger = strangers(split)
+    for batch in progress(list(split.iter_batches(batch_size))):
+        x0, mask = codec.encode(batch.x, batch.mask), batch.mask
+        wrong = split.collate(
+            batch.info.clip.tolist(), [split.text_ids(stranger[i])[0] for i in batch.info.clip.tolist()]
+        )
+        contexts = {
+            "right": model.encode(batch.cond),
+            "null": model.encode(batch.cond, drop=True),
+            "wrong": model.encode(wrong.cond),
+        }
+        eps = fixed_noise(batch.info.clip, x0)
+        for number in range(BINS):
+            t = bin_timesteps(process, number, batch.info.clip)
+            x_t = process.noise(x0, t, eps) * mask[..., None]
+            error = {
+                name: squared_error(model.predict(x_t, t, ctx, mask), x0, mask)
+                for name, ctx in contexts.items()
+            }
+            for name, values in error.items():
+                losses[name].append(values.numpy())
+            linear = [squared_error(estimate(x_t, t, mask), x0, mask) for estimate in (frame, sequence)]
+            snr = process.snr(t)
+            bins.update(t, process.steps, [e * snr for e in (error["right"], *linear)])
+    return {
+        "skill": skill(bins.compute(), process),
+        "audit": audit(*(np.concatenate(losses[name]) for name in ("right", "null", "wrong"))),
+    }
+
+
+def strangers(split: Split) -> list[int]:
+    """For every clip another one whose program differs (the next such clip)."""
+    kinds = [program_kind(split.tags(i)) or i for i in range(len(split))]
+    out = []
+    for i, kind in enumerate(kinds):
+        order = (np.arange(1, len(kinds)) + i) % len(kinds)
+        out.append(next((int(j) for j in order if kinds[j] != kind), int(order[0])))
+    return out
+
+
+def program_kind(tags: dict) -> tuple | None:
+    """What a clip does, without when: its segments' attributes."""
+    if "program" not in tags:
+        return None
+    return tuple(
+        tuple(sorted((k, v) for k, v in segment.items() if k not in ("start", "end") and v is not None))
+        for segment in tags["program"]["segments"]
+    )
+
+
+@torch.no_grad()
+def sample_captions(
+    model: Diffusion,
+    cond,
+    lengths: list[int],
+    sampling: Sampling,
+    batch_size: int = 128,
+    seed: int = 0,
+    progress: Progress = iter,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Joints (T, J, 3) of one sample per condition: reconciled, and as they came."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    done, raw = [None] * len(lengths), [None] * len(lengths)
+    for k in progress(range(0, len(order), batch_size)):
+        rows = order[k : k + batch_size]
+        part = type(cond)(*(field[rows] for field in cond))
+        samples = model.sample(part, [lengths[i] for i in rows], sampling, seed=seed * 100_003 + k)
+        for i, x in zip(rows, samples, strict=True):
+            raw[i], done[i] = model.codec.joints(x).cpu().numpy(), model.codec.reconciled(x).cpu().numpy()
+    return done, raw
+
+
+def real_joints(split: Split, indices: Iterable[int]) -> list[np.ndarray]:
+    """Joints (T, J, 3) of real clips, through the same features as samples."""
+    return [features_to_joints(torch.from_numpy(split.features(i).copy())).numpy() for i in indices]
+
+
+def nearest_captions(store: Store, split: Split, cond_pooled: Tensor) -> list[int]:
+    """For every pooled text (N, E) the training clip with the most similar caption: a model that only looks up."""
+    owner = [(text, i) for i in range(len(split)) for text in split.text_ids(i)]
+    table = torch.nn.functional.normalize(store.texts.cond([text for text, _ in owner]).pooled, dim=-1)
+    best = (torch.nn.functional.normalize(cond_pooled, dim=-1) @ table.T).argmax(1)
+    return [owner[i][1] for i in best.tolist()]
+
+
+def nearest_distance(samples: list[np.ndarray], train: list[np.ndarray], frames: int = 40) -> np.ndarray:
+    """Mean joint distance (N,) in metres from each sample to the nearest training clip, over the first ``frames``.
+
+    A value near zero means a copy. The pelvis's horizontal path counts like every other joint.
+    """
+
+    def flat(clips):
+        return torch.from_numpy(
+            np.stack([c[:frames] for c in clips if len(c) >= frames]).astype(np.float32)
+        ).flatten(1)
+
+    a, b = flat(samples), flat(train)
+    squared = torch.cdist(a, b).square().min(1).values / (frames * samples[0].shape[1])
+    return squared.sqrt().numpy()
+
+
+def physical_scores(
+    samples: list[np.ndarray], raw: list[np.ndarray], real: list[np.ndarray], skeleton
+) -> dict:
+    """Jitter and foot slide of samples beside real motion; "raw" is before positions and velocities are reconciled."""
+    out = {}
+    for name, measure in (("jitter", jitter), ("foot_slide", foot_slide)):
+        model, unreconciled, truth = (
+            float(np.mean([measure(c, skeleton=skeleton, fps=skeleton.fps) for c in clips]))
+            for clips in (samples, raw, real)
+        )
+        out[name] = {
+            "model": model,
+            "raw": unreconciled,
+            "real": truth,
+            "ratio": model / truth,
+            "raw_ratio": unreconciled / truth,
+        }
+    return out

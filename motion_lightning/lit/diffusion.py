@@ -1,0 +1,184 @@
+"""The one LightningModule for every denoiser: it wires denoiser, process and loss, logs, and owns the optimizer."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from motion_lightning.data.batch import Batch
+from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise, fixed_timesteps
+from motion_lightning.diffusion.weights import loss_weights
+from motion_lightning.metrics.skill import BinnedError, FrameWiener, squared_error
+from motion_lightning.pipeline import Diffusion
+
+
+class Loss(NamedTuple):
+    """What one batch costs."""
+
+    total: Tensor  # ()
+    parts: dict[str, Tensor]  # name → (), what the total is the sum of
+    per_sample: Tensor  # (B,) of the diffusion part
+    t: Tensor  # (B,)
+
+
+class DiffusionModule(L.LightningModule):
+    """Trains a :class:`~motion_lightning.pipeline.Diffusion`.
+
+    Args:
+        model: denoiser, precondition and codec.
+        optimizer: parameters → optimizer.
+        warmup: optimizer steps of linear warm-up, followed by a cosine to ``final_lr`` of the peak at the last step.
+        space: "target" measures the error of the network's own target, "x0" that of x0_hat.
+        weight, normalise: of ``diffusion.weights``, on the error in that space.
+        foot_weight, velocity_weight: of the geometric losses on x0_hat, in metres a frame.
+        cond_drop: share of training samples that see the learned null.
+        seed: of timesteps, noise and condition drop, each a function of (seed, step).
+        config: resolved configuration as plain containers, kept in every checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: Diffusion,
+        optimizer: Callable,
+        warmup: int = 100,
+        final_lr: float = 0.02,
+        space: str = "x0",
+        weight: str = "uniform",
+        normalise: bool = False,
+        foot_weight: float = 0.0,
+        velocity_weight: float = 0.0,
+        cond_drop: float = 0.1,
+        seed: int = 0,
+        config: dict | None = None,
+    ):
+        super().__init__()
+        self.model, self.make_optimizer, self.config = model, optimizer, config
+        self.warmup, self.final_lr, self.cond_drop, self.seed = warmup, final_lr, cond_drop, seed
+        self.space, self.geometry = space, {"foot": foot_weight, "velocity": velocity_weight}
+        kind = "x0" if space == "x0" else model.precondition.kind
+        weights = (
+            torch.ones(model.process.steps)  # EDM's unit weight on the preconditioned target
+            if kind == "residual"
+            else loss_weights(model.process, kind, weight, normalise).float()
+        )
+        self.register_buffer("weights", weights, persistent=False)  # (steps,)
+        self.skill = BinnedError(["model", "frame"])
+        self.frame_wiener = None
+
+    # ------------------------------------------------------------------ loss
+
+    def compute_loss(self, batch: Batch, t: Tensor, eps: Tensor, drop: Tensor) -> Loss:
+        """Loss of one batch at given timesteps (B,), noise (B, T, D) and condition drop (B,)."""
+        mask = batch.mask
+        x0 = self.model.codec.encode(batch.x, mask)
+        x_t = self.model.process.noise(x0, t, eps) * mask[..., None]
+        output = self.model.output(x_t, t, self.model.encode(batch.cond, drop), mask).float()
+        precondition = self.model.precondition
+        x0_hat = precondition.x0(output, x_t, t)
+        if self.space == "x0":
+            error = squared_error(x0_hat, x0, mask)
+        else:
+            error = squared_error(output, precondition.target(x0, x_t, t), mask)
+        parts = {"diffusion": (self.weights[t] * error).mean()}
+        for name, scale in self.geometry.items():
+            if scale:
+                loss = GEOMETRY[name](self.model.codec, x0_hat, x0, mask)  # (B,)
+                parts[name] = scale * (loss * self.model.process.alpha_bar_at(t).to(loss)).mean()
+        return Loss(sum(parts.values()), parts, error.detach(), t)
+
+    def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """t, noise and condition drop of this rank's part of the global batch of this step."""
+        random, step, size = (
+            StepRandom(self.seed, self.global_rank, self.trainer.world_size),
+            self.global_step,
+            len(batch.x),
+        )
+        like = batch.x.new_empty(*batch.mask.shape, self.model.codec.features)
+        t = random.timesteps(step, size, self.model.process.steps).to(self.device)
+        return t, random.noise(step, like), random.drop(step, size, self.cond_drop).to(self.device)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        torch.manual_seed(
+            StepRandom(self.seed, self.global_rank, self.trainer.world_size).layer_seed(self.global_step)
+        )
+        loss = self.compute_loss(batch, *self.draw(batch))
+        size = len(batch.x)
+        self.log("train/loss", loss.total, batch_size=size, prog_bar=True)
+        if len(loss.parts) > 1:
+            self.log_dict({f"train/{name}": part for name, part in loss.parts.items()}, batch_size=size)
+        if not loss.total.isfinite():
+            raise FloatingPointError(f"the training loss is {loss.total.item()} at step {self.global_step}")
+        return loss.total
+
+    # ------------------------------------------------------------ validation
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Loss at fixed timesteps and noise, so that runs and epochs compare; skill from the same predictions."""
+        mask, process = batch.mask, self.model.process
+        x0 = self.model.codec.encode(batch.x, mask)
+        t = fixed_timesteps(batch.info.clip, process.steps).to(self.device)
+        x_t = process.noise(x0, t, fixed_noise(batch.info.clip, x0)) * mask[..., None]
+        losses = {}
+        for name, cond, drop in [
+            ("right", batch.cond, False),
+            ("null", batch.cond, True),
+            ("wrong", type(batch.cond)(*(part.roll(1, 0) for part in batch.cond)), False),
+        ]:
+            losses[name] = squared_error(
+                self.model.predict(x_t, t, self.model.encode(cond, drop), mask), x0, mask
+            )
+        size = len(batch.x)
+        self.log("val/loss", losses["right"].mean(), batch_size=size, prog_bar=True, sync_dist=True)
+        for name, loss in losses.items():
+            self.log(f"val/audit/{name}", loss.mean(), batch_size=size, sync_dist=True)
+        snr = process.snr(t)
+        linear = squared_error(self.frame_wiener(x_t, t), x0, mask)
+        self.skill.update(t, process.steps, [losses["right"] * snr, linear * snr])
+
+    def on_validation_epoch_start(self) -> None:
+        if self.frame_wiener is None:
+            self.frame_wiener = FrameWiener(self.model.codec.covariance, self.model.process)
+
+    def on_validation_epoch_end(self) -> None:
+        bins = self.skill.compute()
+        for i, (model, frame) in enumerate(zip(bins["model"], bins["frame"], strict=True)):
+            self.log_dict({f"val/skill/model_{i}": model.float(), f"val/skill/frame_{i}": frame.float()})
+        self.skill.reset()
+
+    # -------------------------------------------------------------- optimizer
+
+    def configure_optimizers(self):
+        optimizer = self.make_optimizer(self.parameters())
+        total = self.trainer.estimated_stepping_batches
+
+        def factor(step: int) -> float:
+            if step < self.warmup:
+                return (step + 1) / self.warmup
+            progress = min(1.0, (step - self.warmup) / max(1, total - self.warmup))
+            return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["config"] = self.config
+
+
+def foot_loss(codec, x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
+    """Mean speed (B,) in metres a frame, squared and summed over axes, of feet that stand in the true motion."""
+    feet = [j for side in ("left", "right") for j in codec.skeleton.feet[side]]
+    step = codec.joints(x0_hat)[..., feet, :].diff(dim=1)  # (B, T-1, 4, 3)
+    stands = (codec.metric(x0)["contacts"][:, :-1] > 0.5) & mask[:, 1:, None]
+    return (step.square().sum(-1) * stands).sum((1, 2)) / stands.sum((1, 2)).clamp(min=1)
+
+
+def velocity_loss(codec, x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
+    """Squared error (B,) of joint velocities, metres a frame, summed over axes."""
+    error = (codec.joints(x0_hat) - codec.joints(x0)).diff(dim=1).square().sum(-1).mean(-1)  # (B, T-1)
+    return (error * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
+
+
+GEOMETRY = {"foot": foot_loss, "velocity": velocity_loss}

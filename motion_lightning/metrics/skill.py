@@ -1,0 +1,148 @@
+"""Is the model better than a formula, and does it listen? Skill against linear estimates, and the conditioning audit."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from motion_lightning.diffusion.process import Process
+
+BINS = 10
+JUDGED_SNR = 10.0  # above it eps_hat divides the error of x0_hat by a small number
+
+
+def squared_error(x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over valid frames, per sample: (B, T, D), (B, T, D), (B, T) → (B,)."""
+    error = (x0_hat - x0).square().mean(-1) * mask
+    return error.sum(1) / mask.sum(1)
+
+
+class FrameWiener:
+    """Best linear estimate of x0 from x_t, frame by frame: ``a C (a² C + s² I)⁻¹ x_t``, C (D, D) from training."""
+
+    def __init__(self, covariance: Tensor, process: Process):
+        self.process = process
+        variance, self.basis = torch.linalg.eigh(covariance.double())
+        self.variance = variance.clamp(min=0)
+
+    def __call__(self, x_t: Tensor, t: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x_t (B, T, D), t (B,) → x0_hat (B, T, D) float64."""
+        a, s = self.process.a(t).view(-1, 1, 1), self.process.s(t).view(-1, 1, 1)
+        gain = a * self.variance / (a**2 * self.variance + s**2)  # (B, 1, D)
+        return (x_t.double() @ self.basis * gain) @ self.basis.T
+
+
+class SequenceWiener:
+    """The same over a whole sequence: every principal component of a frame has its own covariance over time.
+
+    Components are treated as uncorrelated with each other at all lags (at lag 0 they are so by construction).
+    """
+
+    def __init__(self, frame: FrameWiener, clips: list[Tensor], frames: int):
+        """clips: training x (T_i, D), taken from their first frame on; frames: longest clip to be estimated."""
+        self.frame = frame
+        total = torch.zeros(len(frame.variance), frames, frames, dtype=torch.float64)
+        count = torch.zeros(frames, frames, dtype=torch.float64)
+        for clip in clips:
+            z = (clip[:frames].double() @ frame.basis).T  # (D, T)
+            n = z.shape[1]
+            total[:, :n, :n] += z[:, :, None] * z[:, None]
+            count[:n, :n] += 1
+        self.covariance = total / count.clamp(min=1)  # (D, T, T)
+
+    def __call__(self, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+        out = torch.zeros(x_t.shape, dtype=torch.float64)
+        for i, n in enumerate(mask.sum(1).tolist()):
+            a, s = self.frame.process.a(t[i]), self.frame.process.s(t[i])
+            c = self.covariance[:, :n, :n]
+            z = (x_t[i, :n].double() @ self.frame.basis).T[..., None]  # (D, n, 1)
+            total = a**2 * c + s**2 * torch.eye(n, dtype=torch.float64)
+            out[i, :n] = (a * c @ torch.linalg.solve(total, z))[..., 0].T @ self.frame.basis.T
+        return out
+
+
+def judged(process: Process) -> Tensor:
+    """Timesteps (T,) bool at which eps from x0_hat is judged: SNR at most 10."""
+    return process.snr(torch.arange(process.steps)) <= JUDGED_SNR
+
+
+def bin_timesteps(process: Process, number: int, clips: Tensor) -> Tensor:
+    """A fixed t (B,) of bin ``number`` for every clip index (B,); the judged part of the bin, where it has one."""
+    edges = torch.arange(process.steps).chunk(BINS)[number]
+    part = edges[judged(process).to(edges.device)[edges]]
+    part = part if len(part) else edges
+    return part[(clips * 7919 + number) % len(part)]
+
+
+class BinnedError(Metric):
+    """eps-MSE in 10 equal bins of t, for several estimators side by side; sums over processes."""
+
+    full_state_update = False
+
+    def __init__(self, names: list[str]):
+        super().__init__()
+        self.names = names
+        self.add_state("total", torch.zeros(len(names), BINS, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(BINS, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, t: Tensor, steps: int, errors: list[Tensor]) -> None:
+        """t (B,), number of timesteps, and per estimator the eps-MSE (B,) of each sample."""
+        where = (t * BINS // steps).long()
+        for row, error in zip(self.total, errors, strict=True):
+            row.index_add_(0, where, error.to(row))
+        self.count.index_add_(0, where, torch.ones_like(where, dtype=self.count.dtype))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Name → (10,), NaN for a bin that saw nothing."""
+        return dict(zip(self.names, self.total / self.count, strict=True))
+
+
+def skill(bins: dict[str, Tensor], process: Process) -> dict:
+    """Table of the bins: which are judged (any t with SNR ≤ 10), and whether the model beats the frame's filter."""
+    is_judged = [bool(part.any()) for part in judged(process).chunk(BINS)]
+    below = [bool(m < f) for m, f in zip(bins["model"], bins["frame"], strict=True)]
+    return {
+        "bins": list(range(BINS)),
+        **{name: [float(v) for v in values] for name, values in bins.items()},
+        "judged": is_judged,
+        "passed": all(b for b, j in zip(below, is_judged, strict=True) if j),
+    }
+
+
+def audit(right: np.ndarray, null: np.ndarray, wrong: np.ndarray, draws: int = 2000, seed: int = 0) -> dict:
+    """Conditioning audit from the losses (N,) of the same clips, timesteps and noise under three conditions.
+
+    Passes when right < null and null ≤ wrong; each difference is judged by the 95 % bootstrap interval of its mean
+    (null ≤ wrong unless the interval lies wholly above 0, which raises the alarm: an undertrained null).
+    """
+    index = np.random.default_rng(seed).integers(len(right), size=(draws, len(right)))
+
+    def interval(values: np.ndarray) -> list[float]:
+        means = values[index].mean(1)
+        return [float(values.mean()), *(float(q) for q in np.quantile(means, [0.025, 0.975]))]
+
+    listens, null_above = interval(null - right), interval(null - wrong)
+    alarm = (
+        "the null condition does worse than a wrong caption: it is undertrained"
+        if null_above[1] > 0
+        else None
+    )
+    return {
+        "right": interval(right),
+        "null": interval(null),
+        "wrong": interval(wrong),
+        "null_minus_right": listens,
+        "null_minus_wrong": null_above,
+        "passed": listens[1] > 0 and alarm is None,
+        "alarm": alarm,
+    }
+
+
+def eps_error(
+    predict: Callable, x0: Tensor, eps: Tensor, t: Tensor, mask: Tensor, process: Process
+) -> Tensor:
+    """eps-MSE (B,) of ``predict(x_t, t) -> x0_hat``: SNR times the error of x0_hat."""
+    x_t = process.noise(x0, t, eps) * mask[..., None]
+    return squared_error(predict(x_t, t), x0, mask).double() * process.snr(t)
