@@ -13,8 +13,8 @@ SPLITS = ("train", "val", "test")
 class Clip:
     """One motion with its captions.
 
-    ``features`` (T, D) float32 are metric (not normalised). ``tags`` hold whatever else is known and fits into
-    JSON: the motion program, the recording, flags, the duration.
+    ``features`` (T, D) float32 are metric (not normalised). ``tags`` hold whatever else is known and fits
+    into JSON: the motion program, the recording, flags, the duration.
     """
 
     id: str
@@ -34,7 +34,11 @@ class Rejected:
 
 
 class Corpus(Protocol):
-    """Source of clips. ``fingerprint`` is JSON that changes whenever the clips would."""
+    """Source of clips. ``fingerprint`` is JSON that changes whenever the clips would.
+
+    ``clips`` may take ``start=0``, the number of items to pass over: an interrupted preparation then goes on
+    without making them again.
+    """
 
     name: str
     skeleton: str

