@@ -1,0 +1,1 @@
+"""Diffusion without networks: process, samplers, guidance, timesteps and noise, loss weights."""
