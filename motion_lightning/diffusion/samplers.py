@@ -1,0 +1,99 @@
+"""Walks from noise to data.
+
+A sampler sees a callable ``denoise(x_t (B, ...), t (B,) long) -> x0_hat (B, ...)`` and nothing of the
+network behind it: guidance, in-painting and length masks are closures around that callable. Gradients
+are the caller's affair (``torch.inference_mode``), and so is randomness: ``noise(x)`` returns unit noise
+shaped like x and is called once for every step but the last.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motion_lightning.diffusion.process import Process, over
+from motion_lightning.errors import UserError
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+Noise = Callable[[Tensor], Tensor]
+Progress = Callable[[list], Iterable]
+
+SPACINGS = ("trailing", "leading", "linspace")
+
+
+def ddpm(
+    denoise: Denoise, x: Tensor, process: Process, timesteps: Tensor, noise: Noise, progress: Progress = iter
+) -> Tensor:
+    """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior's own variance).
+
+    x: noise (B, ...) at ``timesteps[0]``; timesteps: descending (n,). On a part of the chain the betas
+    are those of the jumps. ``progress`` wraps the list of steps, for a progress bar.
+    """
+    for t, t_prev in progress(_jumps(timesteps, process)):
+        x0 = denoise(x, _batch(t, x)).to(x)
+        mean, variance = process.q_posterior(x0, x, t, t_prev)
+        x = mean if t_prev < 0 else mean + variance.sqrt() * noise(x)
+    return x
+
+
+def ddim(
+    denoise: Denoise,
+    x: Tensor,
+    process: Process,
+    timesteps: Tensor,
+    eta: float = 0.0,
+    noise: Noise | None = None,
+    progress: Progress = iter,
+) -> Tensor:
+    """Implicit sampling (Song et al. 2021, eq. 12 and 16): deterministic at eta = 0, ancestral at eta = 1.
+
+    Arguments as for `ddpm`; ``noise`` is needed, and called, only where eta > 0.
+    """
+    if eta and noise is None:
+        raise UserError(f"DDIM with eta = {eta} adds noise, but got no source of it; pass noise=, or eta = 0")
+    for t, t_prev in progress(_jumps(timesteps, process)):
+        x0 = denoise(x, _batch(t, x)).to(x)
+        eps = process.convert(x0, "x0", "eps", x, t)
+        now, before = process.alpha_bar_at(t), process.alpha_bar_at(t_prev)
+        sigma = eta * ((1 - before) / (1 - now) * (1 - now / before)).sqrt()
+        direction = (1 - before - sigma**2).clamp(min=0).sqrt()  # eta = 1 rounds below 0 in the last jumps
+        x = over(before.sqrt(), x) * x0 + over(direction, x) * eps
+        if eta and t_prev >= 0:
+            x = x + over(sigma, x) * noise(x)
+    return x
+
+
+def spaced(steps_total: int, n: int, spacing: str = "trailing") -> Tensor:
+    """n of the timesteps 0 ... steps_total - 1, descending, (n,) long (Lin et al. 2024, table 2).
+
+    ``trailing`` starts at the last timestep, where x_t is noise; ``leading`` ends at 0 and starts below
+    the last one, where the denoiser expects signal that pure noise does not have; ``linspace`` has both ends.
+    """
+    if not 1 <= n <= steps_total:
+        raise UserError(f"cannot walk {n} steps on a schedule of {steps_total}; choose 1 to {steps_total}")
+    if spacing == "trailing":
+        chosen = np.round(steps_total - np.arange(n) * steps_total / n) - 1
+    elif spacing == "leading":
+        chosen = np.arange(n)[::-1] * (steps_total // n)
+    elif spacing == "linspace":
+        chosen = np.round(np.linspace(steps_total - 1, 0, n))
+    else:
+        raise UserError(f"unknown spacing {spacing!r}; choose one of {', '.join(SPACINGS)}")
+    return torch.from_numpy(chosen.astype(np.int64))
+
+
+def _jumps(timesteps: Tensor, process: Process) -> list[tuple[int, int]]:
+    """Pairs (t, t_prev), the last one to clean data."""
+    chain = [*timesteps.tolist(), -1]
+    if len(chain) < 2 or chain[0] >= process.steps or any(t <= t_prev for t, t_prev in pairwise(chain)):
+        raise UserError(
+            f"timesteps {chain[:-1]} are no walk on a schedule of {process.steps}; "
+            f"they must descend from at most {process.steps - 1} to at least 0"
+        )
+    return list(pairwise(chain))
+
+
+def _batch(t: int, x: Tensor) -> Tensor:
+    return torch.full((len(x),), t, dtype=torch.long, device=x.device)

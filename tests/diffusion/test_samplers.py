@@ -1,0 +1,111 @@
+"""What the samplers ask of their caller, and where spacings put the steps."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from motion_lightning.diffusion.process import Process
+from motion_lightning.diffusion.samplers import SPACINGS, ddim, ddpm, spaced
+from motion_lightning.errors import UserError
+
+PROCESS = Process("cosine", 100)
+CHAIN = spaced(100, 10)
+
+
+def test_the_denoiser_sees_every_timestep_once_as_a_batch():
+    seen = []
+
+    def denoise(x, t):
+        assert t.shape == (3,)
+        assert t.dtype == torch.long
+        seen.append(t[0].item())
+        return torch.zeros_like(x)
+
+    ddim(denoise, torch.randn(3, 4, 2), PROCESS, CHAIN)
+    assert seen == CHAIN.tolist()
+
+
+def test_no_noise_is_added_at_the_last_step():
+    """Both end exactly on the last x0_hat, and ask for noise at every step but that one."""
+    calls = []
+
+    def noise(x):
+        calls.append(1)
+        return torch.randn_like(x)
+
+    x, x0 = torch.randn(2, 4, 3, dtype=torch.float64), torch.randn(2, 4, 3, dtype=torch.float64)
+    for sampler in (ddpm, partial(ddim, eta=1.0)):
+        out = sampler(lambda x, t: x0, x, PROCESS, CHAIN, noise=noise)
+        torch.testing.assert_close(out, x0, rtol=0, atol=1e-12)
+        assert len(calls) == 9
+        calls.clear()
+
+
+def test_ddim_with_eta_one_is_ddpm():
+    """The two papers write one step in two ways (Song et al. 2021, sec. 4.1)."""
+    x = torch.randn(2, 4, 3, dtype=torch.float64)
+    out = []
+    for sampler in (ddpm, partial(ddim, eta=1.0)):
+        generator = torch.Generator().manual_seed(1)
+
+        def noise(x, generator=generator):
+            return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+        out.append(sampler(lambda x, t: torch.tanh(x), x, PROCESS, CHAIN, noise=noise))
+    torch.testing.assert_close(out[0], out[1], rtol=0, atol=1e-10)
+
+
+def test_ddim_without_eta_is_deterministic_and_calls_no_noise():
+    x = torch.randn(2, 4, 3)
+    first = ddim(lambda x, t: torch.tanh(x), x, PROCESS, CHAIN, noise=pytest.fail)
+    assert torch.equal(first, ddim(lambda x, t: torch.tanh(x), x, PROCESS, CHAIN))
+
+
+def test_progress_wraps_the_steps_and_low_precision_of_the_denoiser_does_not_spread():
+    counted = []
+    out = ddim(
+        lambda x, t: x.bfloat16(),
+        torch.randn(1, 2, 3),
+        PROCESS,
+        CHAIN,
+        progress=lambda steps: (counted.append(s) or s for s in steps),
+    )
+    assert len(counted) == len(CHAIN)
+    assert out.dtype == torch.float32
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@given(data=st.data())
+def test_spacings_descend_within_the_chain(spacing, data):
+    total = data.draw(st.integers(1, 1500))
+    n = data.draw(st.integers(1, total))
+    chain = spaced(total, n, spacing)
+    assert chain.shape == (n,)
+    assert chain.dtype == torch.long
+    assert (chain.diff() < 0).all()
+    assert chain[-1] >= 0
+    assert chain[0] < total
+    if spacing != "leading":
+        assert chain[0] == total - 1
+
+
+def test_spacings_are_the_published_ones():
+    assert spaced(1000, 5, "trailing").tolist() == [999, 799, 599, 399, 199]
+    assert spaced(1000, 5, "leading").tolist() == [800, 600, 400, 200, 0]
+    assert spaced(1000, 5, "linspace").tolist() == [999, 749, 500, 250, 0]
+
+
+def test_bad_input_is_explained():
+    x = torch.zeros(1, 1)
+    with pytest.raises(UserError, match="1 to 10"):
+        spaced(10, 11)
+    with pytest.raises(UserError, match="trailing, leading"):
+        spaced(10, 5, "even")
+    with pytest.raises(UserError, match="eta = 0"):
+        ddim(lambda x, t: x, x, PROCESS, CHAIN, eta=0.5)
+    for wrong in ([100, 50], [10, 20], [10, 10], [5, -1], []):
+        with pytest.raises(UserError, match="descend"):
+            ddim(lambda x, t: x, x, PROCESS, torch.tensor(wrong, dtype=torch.long))
