@@ -28,7 +28,7 @@ SPEEDS = tuple(TEMPO)
 
 # Seconds that the action itself takes at normal tempo; the rest of its segment is idle.
 CORE = {
-    "jump": 1.15,
+    "jump": 1.1,
     "kick": 1.1,
     "punch": 0.85,
     "raise_arm": 1.4,
@@ -39,6 +39,7 @@ CORE = {
     "sit_down": 1.2,
     "stand_up": 1.2,
 }
+FLIGHT = 0.42  # seconds that a jump adds at any tempo: gravity does not wait
 # Seconds that a repeated action takes in a compound clip: at least two cycles, or the whole path.
 CYCLIC = {
     "walk": (1.8, 2.5),
@@ -114,7 +115,7 @@ def followers(action: str) -> tuple[str, ...]:
 
 
 def sample_program(rng: np.random.Generator, compound: float = COMPOUND) -> Program:
-    """Draws actions and attributes uniformly, then durations that leave room for them; 2 to 5 seconds in all."""
+    """Draws actions and attributes uniformly, then durations with room for them: 2 to 5 seconds in all."""
     actions = [_pick(rng, ACTIONS)]
     if rng.random() < compound:
         actions.append(_pick(rng, followers(actions[0])))
@@ -149,7 +150,7 @@ def _sample_segment(rng: np.random.Generator, action: str) -> Segment:
 def _sample_seconds(rng: np.random.Generator, segment: Segment, alone: bool) -> float:
     """Between what the action needs at the slowest tempo of its speed and what the clip has room for."""
     if segment.action in CORE:
-        need = CORE[segment.action] / TEMPO[segment.speed][0]
+        need = CORE[segment.action] / TEMPO[segment.speed][0] + FLIGHT * (segment.action == "jump")
         shortest, longest = max(1.0, need), max(1.0, need) + (1.6 if alone else 0.25)
     else:
         shortest, longest = CYCLIC[segment.action]

@@ -1,0 +1,112 @@
+"""The embedded corpus: captioned motions whose programs are known, made from a seed."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+
+from motion_lightning.data.clip import SPLITS, Clip
+from motion_lightning.data.programs.captions import captions
+from motion_lightning.data.programs.program import COMPOUND, FPS, Program, sample_program
+from motion_lightning.data.programs.synthesis import perform
+from motion_lightning.errors import UserError
+from motion_lightning.motion.features import joints_to_features
+from motion_lightning.motion.skeleton import load_skeleton
+
+VERSION = 1  # of the motions and captions; raised whenever a seed would give others
+
+
+class ProgramCorpus:
+    """Clips made by motion programs, as a corpus that ``prepare`` reads.
+
+    A clip is a function of (seed, split, number) alone: a split can grow without changing, and any number of
+    processes makes the same corpus. ``tags["program"]`` says what the clip does and when.
+
+    Args:
+        train, val, test: clips of each split.
+        seed: of all random choices.
+        compound: share of clips with two segments ("…, then …").
+        texts: captions of a clip.
+        workers: processes that make clips; 0 makes them in this one.
+
+    Raises UserError for counts below zero and shares outside [0, 1].
+    """
+
+    name = "programs"
+    skeleton = "humanml22"
+    fps = float(FPS)
+
+    def __init__(
+        self,
+        train: int = 4000,
+        val: int = 400,
+        test: int = 400,
+        seed: int = 0,
+        compound: float = COMPOUND,
+        texts: int = 3,
+        workers: int = 2,
+    ):
+        self.counts = dict(zip(SPLITS, (train, val, test), strict=True))
+        if min(self.counts.values()) < 0 or not sum(self.counts.values()):
+            raise UserError(f"train={train} val={val} test={test}: a corpus needs clips, and none below zero")
+        if not 0 <= compound <= 1:
+            raise UserError(f"compound={compound} is a share of the clips and should lie between 0 and 1")
+        if texts < 1:
+            raise UserError(f"texts={texts}: every clip needs at least one caption")
+        self.seed, self.compound, self.texts, self.workers = seed, compound, texts, workers
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides what the clips are."""
+        settings = {"seed": self.seed, "compound": self.compound, "texts": self.texts}
+        return {"corpus": self.name, "version": VERSION, **self.counts, **settings}
+
+    def clips(self, start: int = 0) -> Iterator[Clip]:
+        """Clips in the order train, val, test from number ``start`` on, whatever the number of processes."""
+        jobs = list(chain.from_iterable(((split, i) for i in range(n)) for split, n in self.counts.items()))
+        jobs = jobs[start:]
+        if self.workers < 1 or len(jobs) < 64:
+            yield from map(self.clip, *zip(*jobs, strict=True)) if jobs else ()
+            return
+        # spawn: a forked copy of a process that has used torch's threads may hang
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.workers, context, initializer=torch.set_num_threads, initargs=(1,))
+        pending = deque()
+        try:
+            for k in range(0, len(jobs), 32):
+                pending.append(pool.submit(self.part, jobs[k : k + 32]))
+                if len(pending) > 4 * self.workers:  # a slow reader must not fill the memory
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def part(self, jobs: list[tuple[str, int]]) -> list[Clip]:
+        """Several clips at once: what one process is given to do."""
+        return [self.clip(split, number) for split, number in jobs]
+
+    def clip(self, split: str, number: int) -> Clip:
+        """The clip with a number in a split."""
+        program, joints, rng = self.motion(split, number)
+        return Clip(
+            id=f"{split}_{number:05d}",
+            features=joints_to_features(joints, load_skeleton(self.skeleton), fps=self.fps),
+            captions=captions(program, rng, self.texts),
+            split=split,
+            tags={"program": program.to_dict(), "duration": program.frames / self.fps},
+        )
+
+    def motion(self, split: str, number: int) -> tuple[Program, np.ndarray, np.random.Generator]:
+        """Program and joints (T + 1, 22, 3) of a clip, and the generator that its captions come from."""
+        seeds = np.random.SeedSequence([self.seed, SPLITS.index(split), number]).spawn(3)
+        program_rng, motion_rng, caption_rng = map(np.random.default_rng, seeds)
+        program = sample_program(program_rng, self.compound)
+        return program, perform(program, motion_rng), caption_rng
