@@ -42,7 +42,7 @@ HYDRA_VERSION = "1.3"
 
 
 def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Make a command of a function: it composes ``conf/<config_name>.yaml`` with the overrides in ``sys.argv``.
+    """Make a command of a function: ``conf/<config_name>.yaml`` with the overrides in ``sys.argv`` goes in.
 
     Bad input ends in one line on stderr and exit status 2; ``debug=true`` shows the traceback instead.
     """
@@ -53,7 +53,7 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
             try:
                 run(cfg)
             except Exception as error:
-                # In a sweep Hydra names the failed job first; a single job has nothing to add to the one line.
+                # In a sweep Hydra names the failed job first; a single job needs no more than the one line.
                 if HydraConfig.get().mode == RunMode.MULTIRUN or cfg.get("debug"):
                     raise
                 _stop(error, config_name)
@@ -132,9 +132,8 @@ def _one_line(text: str) -> str:
 
 def _unknown_setting(key: str, config_name: str) -> str:
     """Say which settings there are where ``key`` was looked for."""
-    others = [
-        a for a in sys.argv[1:] if "=" in a and not a.startswith("-") and a.lstrip("+~").split("=")[0] != key
-    ]
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
+    others = [override for override in overrides if override.lstrip("+~").split("=")[0] != key]
     try:
         cfg = compose(config_name, others)
         parent = key
@@ -144,7 +143,7 @@ def _unknown_setting(key: str, config_name: str) -> str:
             node = OmegaConf.select(cfg, parent) if parent else cfg
     except Exception:  # another override is wrong too: say what is known
         return f"there is no setting {key}"
-    names = [f"{parent}.{name}" if parent else str(name) for name in node]
+    names = [f"{parent}.{name}" if parent else str(name) for name in node if not str(name).startswith("_")]
     close = difflib.get_close_matches(key, names, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"there is no setting {key}; {hint}There are {', '.join(names)}".replace("; There", "; there")
@@ -167,7 +166,7 @@ def compose(config_name: str, overrides: Iterable[str] = ()) -> DictConfig:
 def instantiate(node: Mapping[str, Any], **objects: Any) -> Any:
     """Build what ``node`` describes; plain containers reach it as dict and list.
 
-    ``objects`` are arguments that only Python knows. They bypass Hydra, which would turn a dataclass into a dict.
+    ``objects`` are arguments that only Python knows. They bypass Hydra, which makes dicts of dataclasses.
     """
     if not objects:
         return hydra.utils.instantiate(node, _convert_="all")
