@@ -79,9 +79,8 @@ class BvhCorpus:
         self.skeleton, self.workers = skeleton, workers
         self.fps = load_skeleton(skeleton).fps
         self.settings = Settings(skeleton, self.fps, hip_order, min_frames, max_frames)
-        paths = [
-            Path(p).expanduser().resolve() for p in ([source] if isinstance(source, str | Path) else source)
-        ]
+        sources = [source] if isinstance(source, str | Path) else source
+        paths = [Path(path).expanduser().resolve() for path in sources]
         if missing := [p for p in paths if not p.exists()]:
             raise UserError(f"no folder or zip {missing[0]}")
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
@@ -145,7 +144,7 @@ def convert(
     archive, member = file
     where = f"{archive.name}/{member}"
     try:
-        joints, fps = _joints(recording, archive, member, settings)
+        joints, offset = _joints(recording, archive, member, settings)
         clips: list[Clip | Rejected] = []
         for k, (start, end) in enumerate(windows(len(joints) - 1, settings.max_frames)):
             if end - start < settings.min_frames:
@@ -155,7 +154,6 @@ def convert(
             features = joints_to_features(
                 joints[start : end + 1], load_skeleton(settings.skeleton), settings.hip_order, settings.fps
             )
-            offset = recording.skip_frames / fps
             tags = {
                 "recording": recording.id,
                 "start": round(offset + start / settings.fps, 4),  # seconds of the file
@@ -173,19 +171,19 @@ def convert(
 
 
 def _joints(recording: Recording, archive: Path, member: str, settings: Settings) -> tuple[np.ndarray, float]:
-    """Joints (T, J, 3) in metres at the settings' rate, and the rate of the file."""
+    """Joints (T, J, 3) in metres at the settings' rate, and the seconds of the file before the first."""
     where = f"{archive.name}/{member}"
     if not recording.captions:
         raise UserError(f"{where}: no caption in {recording.line}")
-    bvh = read_bvh(_read(archive, member), where)
+    bvh, rig = read_bvh(_read(archive, member), where), load_rig(recording.rig)
     fps = recording.fps or 1 / bvh.frame_time
-    joints = load_rig(recording.rig).map(bvh, load_skeleton(settings.skeleton).joints)
-    joints = joints[recording.skip_frames :]
+    start = recording.skip_frames + rig.lead_in
+    joints = rig.map(bvh, load_skeleton(settings.skeleton).joints)[start:]
     if len(joints) < 2:
         raise UserError(f"{where}: a clip of {len(joints)} frames, {settings.min_frames} are needed")
     if not np.isfinite(joints).all():
         raise UserError(f"{where}: joints beyond the range of numbers; are the offsets right?")
-    return resample(joints, fps, settings.fps), fps
+    return resample(joints, fps, settings.fps), start / fps
 
 
 def resample(joints: np.ndarray, fps: float, target: float) -> np.ndarray:

@@ -123,7 +123,7 @@ def _recording(row: Any, where: str) -> Recording:
 
 
 def _choose(pairs: list[tuple[str, str]], subject: str) -> list[tuple[str, str]]:
-    """Captions with their kinds, each text once; what describes the subject counts only if nothing else does."""
+    """Captions with their kinds, each text once; the subject counts for want of others only."""
     once = dict(reversed([(text.strip(), kind) for text, kind in pairs]))
     pairs = [(text, kind) for text, kind in reversed(once.items()) if text]
     telling = [pair for pair in pairs if pair[1] != SUBJECT]
