@@ -1,13 +1,16 @@
 """Scores of a trained model on one split of a store: skill, audit, attributes, physics. Each is a plain function."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from motion_lightning.data.programs.paraphrases import load_paraphrases
 from motion_lightning.data.store import Split, Store
 from motion_lightning.diffusion.timesteps import fixed_noise
+from motion_lightning.metrics.attributes import attribute_accuracy
 from motion_lightning.metrics.physical import foot_slide, jitter
 from motion_lightning.metrics.skill import (
     BINS,
@@ -21,6 +24,7 @@ from motion_lightning.metrics.skill import (
 )
 from motion_lightning.motion.features import features_to_joints
 from motion_lightning.pipeline import Diffusion, Sampling
+from motion_lightning.view.page import ClipView
 
 Progress = Callable[[Iterable], Iterable]
 
@@ -160,3 +164,95 @@ def physical_scores(
             "raw_ratio": unreconciled / truth,
         }
     return out
+
+
+def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) -> dict:
+    """Accuracy per attribute, single and compound programs apart: {"single": {"action": {name: share}}, …}."""
+    scores = {name: attribute_accuracy(programs, joints) for name, joints in named.items()}
+    first = next(iter(scores.values()))
+    return {
+        group: {
+            attribute: {name: score[group][attribute] for name, score in scores.items()}
+            for attribute in first[group]
+            if attribute != "count"
+        }
+        | {"count": first[group]["count"]}
+        for group in ("single", "compound")
+        if first[group]["count"]
+    }
+
+
+def typical_length(train: Split, segments: list[dict]) -> int:
+    """Median frames of the training clips that do the same actions at the stated speeds, or as many actions."""
+
+    def actions(program: list[dict], speed: bool) -> list[tuple]:
+        return [(s["action"], s.get("speed") or "normal" if speed else None) for s in program]
+
+    programs = [train.tags(i)["program"]["segments"] for i in range(len(train))]
+    for alike in (
+        lambda p: actions(p, True) == actions(segments, True),
+        lambda p: actions(p, False) == actions(segments, False),
+        lambda p: len(p) == len(segments),
+    ):
+        if found := [int(n) for n, program in zip(train.lengths, programs, strict=True) if alike(program)]:
+            return int(np.median(found))
+    return int(np.median(train.lengths))
+
+
+class Result(NamedTuple):
+    """Scores (JSON-able) and clips to look at."""
+
+    scores: dict
+    views: list[ClipView]
+
+
+def score_run(
+    model: Diffusion,
+    store: Store,
+    encoder,
+    sampling: Sampling,
+    split: str = "test",
+    clips: int | None = None,
+    batch_size: int = 128,
+    seed: int = 0,
+    shown: int = 12,
+    progress: Progress = iter,
+) -> Result:
+    """Everything that ``evaluate`` reports of one model on one split of a store."""
+    part, train = store.split(split).first(clips), store.split("train")
+    scores = denoising_scores(model, part, train, batch_size, progress)
+    texts = [part.text_ids(i)[0] for i in range(len(part))]
+    cond = store.texts.cond(texts)
+    samples, raw = sample_captions(model, cond, part.lengths.tolist(), sampling, batch_size, seed, progress)
+    real = real_joints(part, range(len(part)))
+    scores["physical"] = physical_scores(samples, raw, real, model.codec.skeleton)
+    programs = [part.tags(i).get("program") for i in range(len(part))]
+    if all(programs):
+        looked_up = real_joints(train, nearest_captions(store, train, cond.pooled))
+        table = attribute_table(programs, {"model": samples, "real": real, "retrieval": looked_up})
+        scores["attributes"] = table | paraphrase_table(model, store, encoder, sampling, seed)
+        pool = real_joints(train, range(len(train)))
+        scores["nearest_train"] = {
+            name: float(np.median(nearest_distance(clips, pool)))
+            for name, clips in (("model", samples), ("real", real))
+        }
+    chosen = np.random.default_rng(seed).permutation(len(part))[:shown]
+    views = [
+        ClipView(
+            joints[i], caption="", title=title, fps=model.codec.skeleton.fps, group=store.texts[texts[i]]
+        )
+        for i in chosen
+        for title, joints in (("sample", samples), ("real", real))
+    ]
+    return Result(scores, views)
+
+
+def paraphrase_table(model: Diffusion, store: Store, encoder, sampling: Sampling, seed: int) -> dict:
+    """Attribute accuracy on prompts written by hand, without sight of the corpus's grammar."""
+    train, written = store.split("train"), load_paraphrases()
+    cond = encoder.encode([p["text"] for p in written])
+    lengths = [typical_length(train, p["segments"]) for p in written]
+    samples, _ = sample_captions(model, cond, lengths, sampling, seed=seed + 1)
+    looked_up = real_joints(train, nearest_captions(store, train, cond.pooled))
+    table = attribute_table(written, {"model": samples, "retrieval": looked_up})
+    return {f"paraphrases, {group}": rows for group, rows in table.items()}

@@ -12,6 +12,7 @@ from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise, fixed_timesteps
 from motion_lightning.diffusion.weights import loss_weights
 from motion_lightning.metrics.skill import BinnedError, FrameWiener, squared_error
+from motion_lightning.motion.losses import foot_loss, velocity_loss
 from motion_lightning.pipeline import Diffusion
 
 
@@ -83,11 +84,21 @@ class DiffusionModule(L.LightningModule):
         else:
             error = squared_error(output, precondition.target(x0, x_t, t), mask)
         parts = {"diffusion": (self.weights[t] * error).mean()}
-        for name, scale in self.geometry.items():
-            if scale:
-                loss = GEOMETRY[name](self.model.codec, x0_hat, x0, mask)  # (B,)
-                parts[name] = scale * (loss * self.model.process.alpha_bar_at(t).to(loss)).mean()
+        if any(self.geometry.values()):
+            certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails
+            for name, loss in self.geometric_losses(x0_hat, x0, mask).items():
+                parts[name] = self.geometry[name] * (certain * loss).mean()
         return Loss(sum(parts.values()), parts, error.detach(), t)
+
+    def geometric_losses(self, x0_hat: Tensor, x0: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Losses (B,) on joints in metres, those that carry a weight."""
+        codec, out = self.model.codec, {}
+        joints = codec.joints(x0_hat)  # (B, T, J, 3)
+        if self.geometry["foot"]:
+            out["foot"] = foot_loss(joints, codec.metric(x0)["contacts"], mask, codec.skeleton)
+        if self.geometry["velocity"]:
+            out["velocity"] = velocity_loss(joints, codec.joints(x0), mask)
+        return out
 
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """t, noise and condition drop of this rank's part of the global batch of this step."""
@@ -165,20 +176,3 @@ class DiffusionModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["config"] = self.config
-
-
-def foot_loss(codec, x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
-    """Mean speed (B,) in metres a frame, squared and summed over axes, of feet that stand in the true motion."""
-    feet = [j for side in ("left", "right") for j in codec.skeleton.feet[side]]
-    step = codec.joints(x0_hat)[..., feet, :].diff(dim=1)  # (B, T-1, 4, 3)
-    stands = (codec.metric(x0)["contacts"][:, :-1] > 0.5) & mask[:, 1:, None]
-    return (step.square().sum(-1) * stands).sum((1, 2)) / stands.sum((1, 2)).clamp(min=1)
-
-
-def velocity_loss(codec, x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
-    """Squared error (B,) of joint velocities, metres a frame, summed over axes."""
-    error = (codec.joints(x0_hat) - codec.joints(x0)).diff(dim=1).square().sum(-1).mean(-1)  # (B, T-1)
-    return (error * mask[:, 1:]).sum(1) / mask[:, 1:].sum(1)
-
-
-GEOMETRY = {"foot": foot_loss, "velocity": velocity_loss}
