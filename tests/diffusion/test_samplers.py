@@ -94,6 +94,7 @@ def test_spacings_descend_within_the_chain(spacing, data):
 
 def test_spacings_are_the_published_ones():
     assert spaced(1000, 5, "trailing").tolist() == [999, 799, 599, 399, 199]
+    assert spaced(1000, 7, "trailing").tolist() == [999, 856, 713, 570, 428, 285, 142]
     assert spaced(1000, 5, "leading").tolist() == [800, 600, 400, 200, 0]
     assert spaced(1000, 5, "linspace").tolist() == [999, 749, 500, 250, 0]
 
