@@ -34,16 +34,16 @@ def course(
 def steps(tl: Timeline, first: str, lifts: list[float], swing: float, half_width: float, **how) -> None:
     """Alternating steps that leave at ``lifts`` and take ``swing`` seconds.
 
-    A print is where the body will be in the middle of its stance, so that the body passes over the planted
-    foot; the last two stand where the body stops.
+    A print is ``behind`` metres from where the body will be in the middle of its stance, so that the body passes
+    over the planted foot; the last two stand where the body stops.
     """
-    toe_out = how.pop("toe_out", 0.1)
+    toe_out, behind = how.pop("toe_out", 0.1), how.pop("behind", 0.0)
     side = first
     for k, lift_off in enumerate(lifts):
         landing = lift_off + swing
         following = lifts[k + 2] if k + 2 < len(lifts) else tl.t[-1] + 9.0
         middle = 0.5 * (landing + following) if k + 2 < len(lifts) else tl.t[-1]
-        spot = tl.print_at(middle, side, half_width, toe_out)
+        spot = tl.print_at(middle, side, half_width, toe_out, -behind if k + 2 < len(lifts) else 0.0)
         tl.step(side, Swing(lift_off, landing, spot, **how))
         side = OTHER[side]
 
@@ -58,17 +58,29 @@ def walk(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     """Walks forward or backward on a straight, round or bent course."""
     backward = s.direction == "backward"
     speed = tempo * (0.85 if backward else 1.12) * rng.uniform(0.96, 1.04)
-    cadence = 1.8 * np.sqrt(tempo) * rng.uniform(0.95, 1.05)
+    cadence = (2.1 if backward else 1.9) * tempo**0.6 * rng.uniform(0.95, 1.05)
     half, swing = 1 / cadence, 0.76 / cadence
     lifts = lift_times(start + 0.12, end - 0.12, half, swing)
     stop = lifts[-1] + swing
-    pace = course(tl, start, stop, (-speed if backward else speed, 0.0), 0.45, bending(s, rng))
-    lift, heel, toe = rng.uniform(0.06, 0.1), rng.uniform(0.4, 0.6), rng.uniform(0.15, 0.3)
+    begin = lifts[0] - 0.05
+    pace = course(tl, begin, stop, (-speed if backward else speed, 0.0), 0.5, bending(s, rng))
+    lift, heel, toe = rng.uniform(0.06, 0.1), rng.uniform(0.4, 0.55) + 0.15 * tempo, rng.uniform(0.15, 0.3)
     if backward:
-        heel, toe = 0.25, 0.05
+        heel, toe = 0.1, -0.45  # the toes touch first
     first = "left" if rng.random() < 0.5 else "right"
-    steps(tl, first, lifts, swing, rng.uniform(0.07, 0.11), lift=lift, heel=heel, toe=toe, roll=0.45 * half)
-    tl.channels["height"] -= 0.02 * pace
+    steps(
+        tl,
+        first,
+        lifts,
+        swing,
+        rng.uniform(0.07, 0.11),
+        lift=lift,
+        heel=heel,
+        toe=toe,
+        roll=0.65 * half,
+        behind=0.0 if backward else 0.06 * tempo,
+    )
+    tl.channels["height"] -= 0.03 * pace
     tl.channels["lean"] += pace * (rng.uniform(0.0, 0.06) + 0.03 * tempo) * (-0.4 if backward else 1.0)
     sway_with_steps(tl, lifts, swing, first, 0.025)
     lean_into_turns(tl, 0.06)
@@ -82,10 +94,24 @@ def run(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: n
     swing = 2 * half * (1 - duty)
     lifts = lift_times(start + 0.15, end - 0.1, half, swing)
     stop = lifts[-1] + swing
-    pace = course(tl, start, stop, (speed, 0.0), min(0.6, 0.4 * (stop - start)), bending(s, rng))
+    begin = lifts[0] - 0.05  # the foot that pushes off last must not be left behind
+    pace = course(tl, begin, stop, (speed, 0.0), min(0.7, 0.45 * (stop - begin)), bending(s, rng))
     first = "left" if rng.random() < 0.5 else "right"
     lift = rng.uniform(0.2, 0.26) + 0.08 * tempo
-    steps(tl, first, lifts, swing, 0.06, lift=lift, heel=0.8, toe=0.1, early=2.0, roll=0.1, toe_out=0.05)
+    steps(
+        tl,
+        first,
+        lifts,
+        swing,
+        0.06,
+        lift=lift,
+        heel=0.8,
+        toe=0.1,
+        early=2.0,
+        roll=0.15,
+        toe_out=0.05,
+        behind=0.07 * tempo,
+    )
     c, flight = tl.channels, swing - half
     bounce = np.cos(2 * np.pi * (tl.t - lifts[0] - flight / 2) / half)
     c["height"] += pace * (rng.uniform(0.03, 0.045) * bounce - 0.075)
@@ -119,7 +145,7 @@ def march(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng:
     first = "left" if rng.random() < 0.5 else "right"
     lift = rng.uniform(0.28, 0.36)
     steps(tl, first, lifts, swing, 0.09, lift=lift, ahead=0.9 * lift, heel=0.35, roll=0.08)
-    sway_with_steps(tl, lifts, swing, first, 0.04)
+    sway_with_steps(tl, lifts, swing, first, 0.035 / tempo)
     bend = rng.uniform(0.3, 0.9)
     pace = tl.window(start, lifts[-1] + swing, 0.3)
     for side in SIGN:
