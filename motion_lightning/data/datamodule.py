@@ -23,7 +23,7 @@ class MotionDataModule(L.LightningDataModule):
         store: an open store, or where it lies.
         batch_size: of the global batch of one forward pass, over all devices.
         val_batch_size: of validation and test, on one device.
-        max_frames: longer clips are cut, in training to a window drawn from (seed, step), else to their start.
+        max_frames: longer clips are cut, to a window drawn from (seed, step); out of training to their start.
         multiple_of: clips are padded to a multiple of this many frames.
         bucket: batches whose clips are sorted by length together; 1 turns that off.
     """

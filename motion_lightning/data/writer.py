@@ -128,40 +128,32 @@ def _plan(corpus: Corpus, encoder: TextEncoder, min_frames: int) -> dict[str, An
 
 def _write_clips(corpus: Corpus, folder: Path, min_frames: int, progress: bool) -> list[dict]:
     """First stage. Returns the journal: an entry for each item of the corpus, kept or left out, in order."""
-    files = {name: RaggedWriter(folder, name) for name in [*CLIP_FILES, "texts"]}
-    entries = _read_journal(folder / "journal.jsonl")
-    complete = bool(entries) and "complete" in entries[-1]
-    kept = [entry for entry in entries if "frames" in entry]
-    if len(kept) > min(
-        len(files[name]) for name in CLIP_FILES
-    ):  # the machine, not only the process, went down
-        entries, kept, complete = [], [], False
-    for name in CLIP_FILES:
-        files[name].truncate(len(kept))
-    captions = Ragged(folder, "captions", np.int32)
-    files["texts"].truncate(int(captions.data.max(initial=-1)) + 1)  # texts are numbered as they come
-    texts = Ragged(folder, "texts", np.uint8)
-    text_ids = {texts.text(i): i for i in range(len(texts))}
-    if complete:
+    files = {name: RaggedWriter(folder, name) for name in (*CLIP_FILES, "texts")}
+    entries = _take_up(folder / "journal.jsonl", files)
+    if entries and "complete" in entries[-1]:
         return entries[:-1]
+    kept = [entry for entry in entries if "frames" in entry]
     ids = {entry["id"] for entry in kept}
     width = files["features"].ends[0] // (4 * kept[0]["frames"]) if kept else None
+    texts = Ragged(folder, "texts", np.uint8)
+    text_ids = {texts.text(i): i for i in range(len(texts))}  # numbered as they come
     with open(folder / "journal.jsonl", "w", encoding="utf-8") as journal:
-        journal.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-        items = _items_after(corpus, len(entries))
-        for item in tqdm(
-            items, "clips", len(corpus), initial=len(entries), disable=not progress, unit="clip"
-        ):
+        journal.writelines(map(_line, entries))
+        bar = tqdm(desc="clips", total=len(corpus), initial=len(entries), disable=not progress, unit="clip")
+        for item in _items_after(corpus, len(entries)):
             if isinstance(item, Clip):
                 item.captions = [caption.strip() for caption in item.captions if caption.strip()]
                 reason = _unfit(item, min_frames, width, ids)
                 item = Rejected(item.id, item.split, reason) if reason else item
-            if isinstance(item, Clip):
-                width, _ = item.features.shape[1], ids.add(item.id)
-                for caption in item.captions:
-                    if caption not in text_ids:
-                        text_ids[caption] = len(text_ids)
-                        files["texts"].append(caption.encode())
+            if isinstance(item, Rejected):
+                entry = asdict(item)
+            else:
+                width = item.features.shape[1]
+                ids.add(item.id)
+                new = [caption for caption in dict.fromkeys(item.captions) if caption not in text_ids]
+                text_ids.update(zip(new, range(len(text_ids), len(text_ids) + len(new)), strict=True))
+                for caption in new:
+                    files["texts"].append(caption.encode())
                 files["features"].append(item.features.astype(np.float32, copy=False))
                 files["captions"].append(np.array([text_ids[c] for c in item.captions], np.int32))
                 files["tags"].append(json.dumps(item.tags, ensure_ascii=False).encode())
@@ -169,15 +161,29 @@ def _write_clips(corpus: Corpus, folder: Path, min_frames: int, progress: bool) 
                 files["splits"].append(np.uint8([SPLITS.index(item.split)]))
                 for file in files.values():
                     file.flush()
-                entry = {"id": item.id, "split": item.split, "frames": len(item.features)}
-            else:
-                entry = asdict(item)
+                frames = len(item.features)
+                entry = {"id": item.id, "split": item.split, "frames": frames, "texts": len(text_ids)}
             entries.append(entry)
-            journal.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            journal.write(_line(entry))
             journal.flush()
-        journal.write('{"complete": true}\n')
+            bar.update()
+        bar.close()
+        journal.write(_line({"complete": True}))
     for file in files.values():
         file.close()
+    return entries
+
+
+def _take_up(journal: Path, files: dict[str, RaggedWriter]) -> list[dict]:
+    """The journal of an interrupted run, to which the files are cut back; none where the files hold less."""
+    text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
+    entries = [json.loads(line) for line in text.split("\n")[:-1]]  # complete lines only
+    kept = [entry for entry in entries if "frames" in entry]
+    counts = {name: len(kept) for name in CLIP_FILES} | {"texts": kept[-1]["texts"] if kept else 0}
+    if any(len(files[name]) < count for name, count in counts.items()):  # the machine went down
+        entries, counts = [], dict.fromkeys(counts, 0)
+    for name, count in counts.items():
+        files[name].truncate(count)
     return entries
 
 
@@ -188,7 +194,7 @@ def _unfit(clip: Clip, min_frames: int, width: int | None, ids: set[str]) -> str
     if clip.id in ids:
         return "id was there before"
     if clip.features.ndim != 2 or width not in (None, clip.features.shape[1]):
-        return f"features {clip.features.shape} are not (frames, {width})"
+        return f"features are not (frames, {width or 'D'})"
     if len(clip.features) < min_frames:
         return f"shorter than {min_frames} frames"
     if not np.isfinite(clip.features).all():
@@ -262,10 +268,8 @@ def _finish(folder: Path, plan: dict[str, Any], entries: list[dict]) -> None:
     (folder / "plan.json").unlink()
 
 
-def _read_journal(path: Path) -> list[dict]:
-    """Complete lines only: the last one may have been cut."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+def _line(entry: dict) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def _write_json(path: Path, content: Any) -> None:
