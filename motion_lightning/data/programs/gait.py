@@ -34,8 +34,8 @@ def course(
 def steps(tl: Timeline, first: str, lifts: list[float], swing: float, half_width: float, **how) -> None:
     """Alternating steps that leave at ``lifts`` and take ``swing`` seconds.
 
-    A print is ``behind`` metres from where the body will be in the middle of its stance, so that the body passes
-    over the planted foot; the last two stand where the body stops.
+    A print is ``behind`` metres from where the body will be in the middle of its stance, so that the body
+    passes over the planted foot; the last two stand where the body stops.
     """
     toe_out, behind = how.pop("toe_out", 0.1), how.pop("behind", 0.0)
     side = first
