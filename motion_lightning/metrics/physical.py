@@ -12,7 +12,6 @@ from motion_lightning.motion.skeleton import Skeleton, load_skeleton
 
 TOLERANCE = 0.005  # metres that a joint may be off the floor
 ANKLE, FOOT = 0.085, 0.03  # metres below which an ankle or the ball of a foot may stand
-STILL = 0.15  # m/s of vertical speed below which it does
 
 
 def jitter(joints: np.ndarray | Tensor, skeleton: Skeleton | None = None, fps: float = 20) -> np.ndarray:
@@ -24,15 +23,14 @@ def jitter(joints: np.ndarray | Tensor, skeleton: Skeleton | None = None, fps: f
 def foot_slide(joints: np.ndarray | Tensor, skeleton: Skeleton | None = None, fps: float = 20) -> np.ndarray:
     """Mean horizontal speed in m/s of ankles and balls of the feet while they stand; 0 where none ever does.
 
-    One stands between two frames if it is low in both (below 8.5 cm for an ankle, 3 cm for a ball) and moves
-    vertically by less than 0.15 m/s.
+    One stands between two frames if it is low in both: below 8.5 cm for an ankle, 3 cm for a ball. Feet that
+    roll off and touch down count as well, so real motions do not have 0.
     """
     feet = (skeleton or load_skeleton("humanml22")).feet
     spots = _array(joints)[..., [*feet["left"], *feet["right"]], :]  # (..., T, 4, 3)
-    velocity = np.diff(spots, axis=-3) * fps
     height = np.maximum(spots[..., 1:, :, 1], spots[..., :-1, :, 1])
-    stands = (height < [ANKLE, FOOT, ANKLE, FOOT]) & (np.abs(velocity[..., 1]) < STILL)
-    speed = np.linalg.norm(velocity[..., [0, 2]], axis=-1) * stands
+    stands = height < [ANKLE, FOOT, ANKLE, FOOT]
+    speed = np.linalg.norm(np.diff(spots[..., [0, 2]], axis=-3), axis=-1) * fps * stands
     return speed.sum(axis=(-2, -1)) / np.maximum(stands.sum(axis=(-2, -1)), 1)
 
 
