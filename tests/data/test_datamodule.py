@@ -1,0 +1,137 @@
+from itertools import chain
+from types import SimpleNamespace
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch.utils.data._utils.pin_memory import pin_memory
+
+from motion_lightning.data.batch import Batch, Info, TextCond
+from motion_lightning.data.datamodule import MotionDataModule
+
+
+class Recorder(L.LightningModule):
+    """Trains one weight, so that there is something to resume, and writes down what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen, self.validated = [], []
+
+    def training_step(self, batch: Batch, index: int):
+        clips, captions = (part.tolist() for part in batch.info)
+        self.seen.append((clips, captions, batch.x.double().sum().item()))
+        return (self.weight - batch.x.mean()).square()
+
+    def validation_step(self, batch: Batch, index: int):
+        self.validated.append(batch.info.clip.tolist())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SaveAt(L.Callback):
+    def __init__(self, step: int, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, index):
+        if len(module.seen) == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def fit(store, epochs, ckpt=None, callbacks=(), accumulate=1, **settings):
+    module = Recorder()
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        accumulate_grad_batches=accumulate,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    settings = {"batch_size": 4, "val_batch_size": 4, "steps_per_epoch": 5, "max_frames": 32} | settings
+    trainer.fit(module, MotionDataModule(store, **settings), ckpt_path=ckpt, weights_only=True)
+    return module, trainer
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_run_sees_what_the_whole_one_saw(small_store, tmp_path, num_workers, accumulate):
+    settings = {"num_workers": num_workers, "accumulate": accumulate}
+    whole, _ = fit(small_store, 3, **settings)
+    assert len(whole.seen) == 15
+    for epochs in (1, 2):
+        first, trainer = fit(small_store, epochs, **settings)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        second, _ = fit(small_store, 3, ckpt=tmp_path / "last.ckpt", **settings)
+        assert first.seen + second.seen == whole.seen
+        assert second.weight == whole.weight
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("step", [3, 5, 7])
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_so_does_one_resumed_in_the_middle_of_an_epoch(small_store, tmp_path, step, num_workers):
+    path = tmp_path / "mid.ckpt"
+    whole, _ = fit(small_store, 2, callbacks=[SaveAt(step, path)], num_workers=num_workers)
+    rest, _ = fit(small_store, 2, path, num_workers=num_workers)
+    assert rest.seen == whole.seen[step:]
+    assert rest.weight == whole.weight
+
+
+def test_validation_is_every_clip_in_order(small_store):
+    module, _ = fit(small_store, 1)
+    clips = list(range(len(small_store.split("val"))))
+    sanity = list(chain(*module.validated[:2]))
+    assert sanity == clips[: len(sanity)]
+    assert list(chain(*module.validated[2:])) == clips
+
+
+def test_loaders_work_without_a_trainer(small_store):
+    data = MotionDataModule(small_store, batch_size=6, steps_per_epoch=4, max_frames=32, multiple_of=8)
+    batches = list(data.train_dataloader())
+    assert len(batches) == len(data.train_dataloader()) == 4
+    split = small_store.split("train")
+    for batch in batches:
+        assert batch.x.shape[:2] == batch.mask.shape
+        assert batch.x.shape[1] % 8 == 0 and batch.x.shape[1] <= 32
+        assert not batch.x[~batch.mask].any()
+        for row, clip, text in zip(batch.x, batch.info.clip, batch.info.caption, strict=True):
+            clip = int(clip)
+            assert int(text) in split.text_ids(clip)
+            n = min(32, split.lengths[clip])
+            windows = np.lib.stride_tricks.sliding_window_view(split.features(clip), n, axis=0)  # (·, D, n)
+            assert any(np.array_equal(window.T, row[:n]) for window in windows)
+    assert sum(len(batch.x) for batch in data.test_dataloader()) == len(small_store.split("test"))
+
+
+def test_two_ranks_see_the_batches_of_one(small_store):
+    def loaders(rank, world):
+        data = MotionDataModule(small_store, batch_size=6, val_batch_size=2, steps_per_epoch=4, max_frames=32)
+        progress = SimpleNamespace(batch_progress=SimpleNamespace(total=SimpleNamespace(processed=3)))
+        loop = SimpleNamespace(epoch_loop=progress)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world, fit_loop=loop)
+        return list(data.train_dataloader()), list(data.val_dataloader())
+
+    train, val = loaders(0, 1)
+    shares = [loaders(rank, 2) for rank in range(2)]
+    for i, batch in enumerate(train):
+        parts = [share[0][i] for share in shares]
+        torch.testing.assert_close(torch.cat([p.x for p in parts]), batch.x, rtol=0, atol=0)
+        torch.testing.assert_close(torch.cat([p.info.caption for p in parts]), batch.info.caption)
+    clips = sorted(i for share in shares for b in share[1] for i in b.info.clip.tolist())
+    assert clips == sorted(i for b in val for i in b.info.clip.tolist()) == list(range(len(clips)))
+
+
+def test_batches_move_and_pin_as_they_are(small_store, monkeypatch):
+    batch = small_store.split("val").collate([0, 1])
+    moved = move_data_to_device(batch, torch.device("meta"))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
+    for other in (moved, pin_memory(batch)):
+        assert type(other) is Batch and type(other.cond) is TextCond and type(other.info) is Info
+    assert {t.device.type for t in (moved.x, moved.mask, *moved.cond, *moved.info)} == {"meta"}
