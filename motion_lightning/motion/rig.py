@@ -55,7 +55,8 @@ class Rig:
 
 def load_rig(name_or_path: str | Path) -> Rig:
     """Rig of a YAML file, or of ``conf/rig/<name>.yaml``; UserError says what a file got wrong."""
-    return _load(rig_file(name_or_path))
+    path = rig_file(name_or_path)
+    return _parse(path.read_text(encoding="utf-8", errors="replace"), path)
 
 
 def rig_file(name_or_path: str | Path) -> Path:
@@ -71,16 +72,13 @@ def rig_file(name_or_path: str | Path) -> Path:
 
 
 @lru_cache
-def _load(path: Path) -> Rig:
+def _parse(text: str, path: Path) -> Rig:
     try:
-        spec = yaml.safe_load(path.read_text())
+        spec = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if (
-        not isinstance(spec, dict)
-        or spec.keys() - {"lead_in"} != KEYS
-        or not isinstance(spec["joints"], dict)
-    ):
+    keys = spec.keys() - {"lead_in"} if isinstance(spec, dict) else None
+    if keys != KEYS or not isinstance(spec["joints"], dict):
         raise UserError(f"{path}: a rig has the keys name, unit, up, joints (target: joint of the file)")
     unit = METRES.get(spec["unit"], spec["unit"]) if isinstance(spec["unit"], str) else spec["unit"]
     if not isinstance(unit, int | float) or not 0 < unit < math.inf:
