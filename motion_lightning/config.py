@@ -79,14 +79,16 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
 
 
 def quote_free_text(argument: str) -> str:
-    """Quote the value of a free-text override, so that Hydra's grammar takes it as it stands.
+    """Quote the value of an override that is free text, or not ASCII, so that Hydra's grammar takes it.
 
     Text already within one pair of quotes is left alone.
     """
-    match = re.fullmatch(rf"(\+{{0,2}}(?:{'|'.join(FREE_TEXT)})=)(.*)", argument, re.DOTALL)
-    if match is None or re.fullmatch(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"', match[2], re.DOTALL):
+    match = re.fullmatch(r"(\+{0,2}([\w./@-]+)=)(.*)", argument, re.DOTALL)
+    if match is None or re.fullmatch(r"'(?:[^'\\]|\\.)*'" + r'|"(?:[^"\\]|\\.)*"', match[3], re.DOTALL):
         return argument
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", match[2])  # OmegaConf would look up ${...}
+    if match[2] not in FREE_TEXT and (match[3].isascii() or match[3][0] in "[{"):
+        return argument
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", match[3])  # OmegaConf would look up ${...}
     text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), text)
     return f"{match[1]}'{text}'"
 
@@ -111,7 +113,9 @@ def explain(error: Exception, config_name: str) -> str | None:
                 return _one_line(str(error.__cause__))
             return f"{text} (debug=true shows where)"
         case OverrideParseException():
-            return f"cannot read the override {error.override}: {text.split(' See https')[0]}"
+            return (
+                f"cannot read the override {error.override}: {text.split(' See https')[0]}; quotes may help"
+            )
         case MissingConfigException() if error.missing_cfg_file and error.options:
             group, _, name = error.missing_cfg_file.rpartition("/")
             return f"there is no {group}={name}; there are {', '.join(error.options)}"
