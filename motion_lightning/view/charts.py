@@ -1,4 +1,4 @@
-"""Line and interval charts as inline SVG. Colours come from the page's style sheet, so they follow its theme."""
+"""Line and interval charts as inline SVG; colours come from the page's style sheet and follow its theme."""
 
 import html
 import math
@@ -28,15 +28,16 @@ def line_chart(
     zero: bool = False,
     size: tuple[int, int] = (640, 300),
     shade: tuple[float, float] | None = None,
+    x_range: tuple[float, float] | None = None,
 ) -> str:
-    """SVG; `log` is the y axis, `zero` starts it at 0, `shade` greys a range of x. "" when nothing is finite."""
+    """SVG; `log` is the y axis, `zero` starts it at 0, `shade` greys a range of x. "" with nothing finite."""
     drawn = [(line, _stretches(line, log)) for line in lines]
     drawn = [(line, pieces) for line, pieces in drawn if pieces]
     if not drawn:
         return ""
     width, height = size
     left, right, top, bottom = 58, width - 14, 30, height - 42
-    xs = [x for _, pieces in drawn for x, *_ in pieces]
+    xs = [x for _, pieces in drawn for x, *_ in pieces] + list(x_range or ())
     lows, highs = ([p[i] for _, pieces in drawn for p in pieces] for i in (2, 3))
     x_ticks, y_ticks = _ticks(min(xs), max(xs)), _log_ticks(min(lows), max(highs)) if log else None
     y_ticks = y_ticks or _ticks(0 if zero else min(lows), max(highs))
@@ -114,7 +115,7 @@ def interval_chart(rows: Sequence[tuple[str, float, float, float, str]], label: 
 
 
 def short(value: float) -> str:
-    """Few digits: 12k, 0.031, 2e-05."""
+    """Few digits: 12k, 0.031, 2e-5."""
     size = abs(value)
     if size >= 1e6:
         return f"{value / 1e6:.3g}M"
@@ -122,11 +123,14 @@ def short(value: float) -> str:
         return f"{value / 1e3:.3g}k"
     if size >= 1e3:
         return f"{value:.0f}"
-    return f"{value:.3g}" if size >= 1e-3 or not size else f"{value:.1e}".replace("e-0", "e-")
+    return f"{value:.3g}" if size >= 1e-4 or not size else f"{value:.2g}".replace("e-0", "e-")
 
 
 def _svg(parts: list[str], size: tuple[int, int], label: str) -> str:
-    return f'<svg class="chart" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{html.escape(label)}">{"".join(parts)}</svg>'
+    head = (
+        f'<svg class="chart" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{html.escape(label)}">'
+    )
+    return head + "".join(parts) + "</svg>"
 
 
 def _points(points: Sequence[tuple[float, float]], px, py) -> str:

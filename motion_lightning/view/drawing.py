@@ -1,4 +1,4 @@
-"""Pictures of one clip, drawn with Pillow: the same camera, proportions and colours as the viewer's canvas."""
+"""Pictures of one clip, drawn with Pillow: the camera, proportions and colours of the viewer's canvas."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def smooth_root(joints: np.ndarray, fps: float) -> np.ndarray:
 
 
 def frame_all(joints: np.ndarray, figure: Figure, away: np.ndarray, aspect: float = 1.0) -> Camera:
-    """Camera that shows every pose of (T, J, 3), its shadow and its head, after `away` (T, 3) is taken off."""
+    """Camera that shows all poses of (T, J, 3), with shadow and head, after `away` (T, 3) is taken off."""
     every = -(-len(joints) // 48)
     points = (joints - away[:, None])[::every].astype(float)
     floor = points * (1, 0, 1)
@@ -45,7 +45,7 @@ def frame_all(joints: np.ndarray, figure: Figure, away: np.ndarray, aspect: floa
 def draw_clip(
     joints: np.ndarray, figure: Figure, camera: Camera, away: np.ndarray, fps: float, size: int
 ) -> Iterator:
-    """Square pictures of `size` pixels for (T, J, 3) joints, one a frame; `away` (T, 3) moves the camera along."""
+    """Square pictures of `size` pixels, one a frame of (T, J, 3); `away` (T, 3) moves the camera along."""
     wide = size * FINE
     still = not away.any()
     floor = None
@@ -167,7 +167,8 @@ def _capsules(a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray) -> n
     opening = np.arccos(np.clip((ra - rb) / length, -1, 1))[:, None]
     part = np.linspace(0, 1, ARC)
     back, front = turn + opening + part * 2 * (np.pi - opening), turn - opening + part * 2 * opening
-    circle = lambda angle, centre, r: (
-        centre[:, None] + r[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
-    )
+
+    def circle(angle: np.ndarray, centre: np.ndarray, radius: np.ndarray) -> np.ndarray:
+        return centre[:, None] + radius[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+
     return np.concatenate([circle(back, a, ra), circle(front, b, rb)], 1)

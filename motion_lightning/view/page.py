@@ -68,10 +68,10 @@ def viewer_fragment(clips: list[ClipView], skeleton: Skeleton | None = None) -> 
         panels = [_panel(clip) for clip in members]
         heading = f"<h3>{html.escape(group)}</h3>\n" if group else ""
         few = " mv-few" if len(panels) < 4 and not group else ""
+        room = f' style="--panels:{len(panels)}"' if group else ""
+        grid = f'<div class="mv-grid{few}">\n' + "\n".join(panels) + "\n</div>"
         rows.append(
-            f'<section class="mv-group">{heading}<div class="mv-grid{few}">\n'
-            + "\n".join(panels)
-            + "\n</div></section>"
+            f'<section class="mv-group{" mv-named" if group else ""}"{room}>{heading}{grid}</section>'
         )
     return _read("viewer.html").substitute(panels="\n".join(rows), data=_json(data))
 

@@ -24,7 +24,7 @@ def write_mp4(
     fps: float = 20,
     skeleton: Skeleton | None = None,
 ) -> Path:
-    """H.264 film of panels `size` pixels wide; shorter clips hold their last frame. UserError for unusable joints."""
+    """H.264 film; panels are `size` pixels wide, a clip that is over holds its last frame."""
     import imageio.v2 as imageio
 
     def write(partial: Path) -> None:
