@@ -1,4 +1,4 @@
-"""DiT for motion: a diffusion transformer (Peebles & Xie 2023) over frames, with cross-attention to the text."""
+"""DiT for motion: a diffusion transformer (Peebles & Xie 2023) over frames, with cross-attention to text."""
 
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class DiT(nn.Module):
         text_dim: E, width of the text embeddings.
         width, depth, heads: size of the transformer.
         patch: frames a token.
-        overlap: let neighbouring tokens overlap by half (see :class:`~motion_lightning.models.layers.Patches`).
+        overlap: let neighbouring tokens overlap by half (see ``layers.Patches``).
         dropout: in the perceptrons; random numbers cost a third of a training step on a CPU.
     """
 
@@ -133,13 +133,10 @@ class DiT(nn.Module):
         for i, block in enumerate(self.blocks):
             h = block(h, c, valid, ctx.kv[:, i], ctx.mask)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
-        h = (
-            modulate(self.norm(h), shift, scale) * valid[..., None]
-        )  # padding writes nothing into the last frames
-        return self.patches.unembed(h)[:, :frames]
+        return self.patches.unembed(modulate(self.norm(h), shift, scale), valid)[:, :frames]
 
     def positions(self, valid: Tensor) -> Tensor:
-        """(B, N) → (B, N, W): each token's distance from the start, and from the end, since a motion has both."""
+        """(B, N) → (B, N, W): each token's distance from the start and from the end; a motion has both."""
         start = torch.arange(valid.shape[1], device=valid.device)
         end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
         return torch.cat(

@@ -114,9 +114,10 @@ class Patches(nn.Module):
         x = F.pad(x, (0, 0, *self.margin)).unfold(1, self.span, self.patch)  # (B, N, D, span)
         return self.inp(rearrange(x, "b n d s -> b n (s d)"))
 
-    def unembed(self, h: Tensor) -> Tensor:
-        """(B, N, W) → (B, T, D)."""
-        y = rearrange(self.out(h), "b n (s p d) -> s b (n p) d", p=self.patch, d=self.features)
+    def unembed(self, h: Tensor, valid: Tensor) -> Tensor:
+        """(B, N, W) → (B, T, D); tokens outside ``valid`` (B, N) write nothing, not even the bias."""
+        y = self.out(h) * valid[..., None]  # (B, N, span · D)
+        y = rearrange(y, "b n (s p d) -> s b (n p) d", p=self.patch, d=self.features)
         if len(y) == 1:
             return y[0]
         left, right = y  # what a token writes to its first and its second half
