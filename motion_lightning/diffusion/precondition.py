@@ -11,7 +11,7 @@ from motion_lightning.diffusion.process import Process
 
 
 class Plain(nn.Module):
-    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics of the data."""
+    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics."""
 
     def __init__(self, process: Process, features: int, target: str = "x0"):
         super().__init__()
@@ -31,12 +31,13 @@ class Plain(nn.Module):
 
 
 class Wiener(nn.Module):
-    """EDM's preconditioning (Karras et al. 2022, sec. 5) with the covariance of a frame in place of one variance.
+    """EDM's preconditioning (Karras et al. 2022, sec. 5) with a frame's covariance in place of one variance.
 
-    In the basis of the frame's principal components, with variances λ, the best linear estimate of x0 from x_t is
-    ``a λ / (a² λ + s²) · x_t`` (the Wiener filter), and its error has variance ``s² λ / (a² λ + s²)``. The network
-    sees x_t, and predicts what the filter leaves unexplained, both at unit variance for every component and
-    timestep. A network whose output is zero *is* the filter: training starts at the linear baseline.
+    In the basis of the frame's principal components, with variances λ, the best linear estimate of x0 from
+    x_t is ``a λ / (a² λ + s²) · x_t`` (the Wiener filter), and its error has variance ``s² λ / (a² λ + s²)``.
+    The network sees x_t, and predicts what the filter leaves unexplained, both at unit variance for every
+    component and timestep. A network whose output is zero *is* the filter: training starts at the linear
+    baseline.
     """
 
     kind = "residual"
@@ -48,7 +49,7 @@ class Wiener(nn.Module):
         self.register_buffer("variance", torch.ones(features))  # (D,)
 
     def fit(self, covariance: Tensor) -> None:
-        """Take the covariance (D, D) of training frames; components below ``floor`` of variance are lifted to it."""
+        """Take the covariance (D, D) of training frames; variances below ``floor`` are lifted to it."""
         variance, basis = torch.linalg.eigh(covariance.double())
         self.basis.copy_(basis)
         self.variance.copy_(variance.clamp(min=self.floor))
@@ -63,12 +64,18 @@ class Wiener(nn.Module):
 
     def inputs(self, x_t: Tensor, t: Tensor) -> Tensor:
         c_in, _, _ = self.coefficients(t)
-        return c_in * (x_t @ self.basis)
+        return c_in * rotate(x_t, self.basis)
 
     def x0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         _, c_skip, c_out = self.coefficients(t)
-        return (c_skip * (x_t @ self.basis) + c_out * output) @ self.basis.T
+        return rotate(c_skip * rotate(x_t, self.basis) + c_out * output, self.basis.T)
 
     def target(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         _, c_skip, c_out = self.coefficients(t)
-        return (x0 @ self.basis - c_skip * (x_t @ self.basis)) / c_out
+        return (rotate(x0, self.basis) - c_skip * rotate(x_t, self.basis)) / c_out
+
+
+def rotate(x: Tensor, basis: Tensor) -> Tensor:
+    """``x @ basis``, never in bfloat16: at low noise x_t and x0 differ by less than it can tell."""
+    with torch.autocast(x.device.type, enabled=False):
+        return x @ basis
