@@ -27,6 +27,7 @@ from motion_lightning.motion.features import joints_to_features
 from motion_lightning.motion.rig import load_rig, rig_file
 from motion_lightning.motion.skeleton import load_skeleton
 
+VERSION = 1  # of the conversion: another one makes prepared stores out of date
 BROKEN_MEMBER = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -107,11 +108,11 @@ class BvhCorpus:
                 file = folder / member
                 loose.update(f"{member} {_sha256(file) if file.is_file() else 'missing'}\n".encode())
         return {
-            "corpus": self.name,
+            "version": VERSION,
             "captions": _sha256(self.captions),
             "archives": {path.name: _sha256(path) for path in archives},
             "loose_files": loose.hexdigest(),
-            "rigs": {rig: _sha256(rig_file(rig)) for rig in sorted({r.rig for r in self.recordings})},
+            "rigs": {Path(rig).stem: _sha256(rig_file(rig)) for rig in {r.rig for r in self.recordings}},
             "settings": asdict(self.settings),
         }
 
@@ -159,7 +160,7 @@ def convert(
                 "start": round(offset + start / settings.fps, 4),  # seconds of the file
                 "end": round(offset + end / settings.fps, 4),
                 "duration": round((end - start) / settings.fps, 4),
-                "rig": recording.rig,
+                "rig": Path(recording.rig).stem,
                 "labels": recording.labels,
                 "caption_kinds": list(recording.caption_kinds),
                 **recording.tags,

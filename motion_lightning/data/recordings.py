@@ -1,6 +1,7 @@
 """The captions file of a folder of motion files: one JSON object a line, one line a recording.
 
-Keys: ``file`` (in ``archive``, a zip, or in the folder), ``skeleton`` (a rig), ``captions``; and where known
+Keys: ``file`` (in ``archive``, a zip, or in the folder), ``skeleton`` (a rig: one of ``conf/rig`` or a YAML
+file, relative to the captions file), ``captions``; and where known
 ``id``, ``fps`` (the true rate: headers lie), ``skip_frames`` (leading frames that are no motion),
 ``caption_kinds`` (parallel to captions), ``subject_description`` (a caption for want of a better one),
 ``labels``, ``flags``, ``license``, ``source``, ``split``. Other keys are passed over.
@@ -56,7 +57,7 @@ def read_recordings(path: Path) -> list[Recording]:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             raise UserError(f"{where}: not JSON ({error}); one object a line is expected") from None
-        recording = _recording(row, where)
+        recording = _recording(row, where, path.parent)
         if recording.id in recordings:
             raise UserError(f"{where}: id {recording.id!r} is that of {recordings[recording.id].line} too")
         recordings[recording.id] = recording
@@ -65,7 +66,7 @@ def read_recordings(path: Path) -> list[Recording]:
     return list(recordings.values())
 
 
-def _recording(row: Any, where: str) -> Recording:
+def _recording(row: Any, where: str, folder: Path) -> Recording:
     if not isinstance(row, dict):
         found = json.dumps(row)[:60]
         raise UserError(f"{where}: expected an object with file, skeleton and captions, found {found}")
@@ -85,6 +86,7 @@ def _recording(row: Any, where: str) -> Recording:
                 raise UserError(f"{where}: {key} should hold texts only, got {json.dumps(value)[:60]}")
         return values
 
+    rig = get("skeleton", str, "the name of a rig")
     file, archive = get("file", str, "a path"), get("archive", str, "the name of a zip", None)
     for path in filter(None, (file, archive)):
         posix = PurePosixPath(path.replace("\\", "/"))
@@ -107,7 +109,7 @@ def _recording(row: Any, where: str) -> Recording:
         line=where,
         archive=archive,
         file=file,
-        rig=get("skeleton", str, "the name of a rig"),
+        rig=str(folder / rig) if rig.endswith((".yaml", ".yml")) else rig,
         fps=fps,
         skip_frames=skip,
         captions=tuple(caption for caption, _ in pairs),

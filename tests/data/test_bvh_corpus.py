@@ -43,7 +43,8 @@ def walker(path: Path, frames: int, fps: float, speed: float = 1.0, unit: float 
 
 @pytest.fixture
 def rig(tmp_path):
-    path = tmp_path / "same.yaml"
+    path = tmp_path / "motions" / "same.yaml"
+    path.parent.mkdir(exist_ok=True)
     joints = "\n".join(f"  {name}: {name}" for name in SKELETON.joints)
     path.write_text(f"name: same\nunit: cm\nup: y\njoints:\n{joints}\n")
     return str(path)
@@ -52,7 +53,7 @@ def rig(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "motions"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     return folder
 
 
@@ -74,7 +75,9 @@ def test_a_recording_becomes_a_clip_at_its_true_speed(folder, rig):
     walker(folder / "a.bvh", 301, 60, speed=1.3)
     text = (folder / "a.bvh").read_text()
     (folder / "a.bvh").write_text(text.replace(f"Frame Time: {1 / 60:.10g}", "Frame Time: 0.00833333"))
-    caption_file(folder, row(rig, labels={"folder": "x"}, flags=["fast"], license="CC0", source="here"))
+    caption_file(
+        folder, row("same.yaml", labels={"folder": "x"}, flags=["fast"], license="CC0", source="here")
+    )
     (clip,) = clips(folder)
     assert clip.features.shape == (100, 263)
     assert clip.features.dtype == np.float32
@@ -85,7 +88,7 @@ def test_a_recording_becomes_a_clip_at_its_true_speed(folder, rig):
     assert joints[..., 1].min() == pytest.approx(0, abs=1e-4)
     assert (joints[:, SKELETON.index("left_wrist"), 0] > joints[:, SKELETON.index("right_wrist"), 0]).all()
     assert clip.captions == ["a person walks"]
-    assert clip.tags["recording"] == "a"
+    assert (clip.tags["recording"], clip.tags["rig"]) == ("a", "same")
     assert (clip.tags["start"], clip.tags["end"], clip.tags["duration"]) == (0, 5, 5)
     assert clip.tags["labels"] == {"folder": "x"}
     assert clip.tags["flags"] == ["fast"]
