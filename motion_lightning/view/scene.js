@@ -1,5 +1,5 @@
 // One skeleton on a floor, drawn on a 2-d canvas. Metres, Y up; a body that faces +Z has its left at +X.
-// camera.py and video.py hold the same projection, fit and proportions.
+// camera.py and drawing.py hold the same projection, fit and proportions.
 "use strict";
 
 const FIELD = 30 * Math.PI / 180;           // vertical field of view
@@ -151,23 +151,26 @@ function shade(ctx, a, b, radius, colour) {
   return paint;
 }
 
+// A grid of metres that fades with the distance; lines of about one shade are stroked together.
 function drawFloor(ctx, view, centre, radius, colours) {
-  const first = Math.ceil(-radius);
-  ctx.lineWidth = 1;
+  const first = Math.ceil(-radius), shades = Array.from({ length: 10 }, () => new Path2D());
+  const [x, z] = centre.map(Math.round);
   for (let line = first; line <= radius; line += 1) {
-    for (const swap of [false, true]) {
-      for (let step = first; step < radius; step += 1) {
-        const fade = 1 - Math.hypot(line, step + 0.5) / radius;
-        if (fade <= 0) continue;
-        const fixed = Math.round(centre[swap ? 1 : 0]) + line, from = Math.round(centre[swap ? 0 : 1]) + step;
-        const a = swap ? project(view, from, 0, fixed) : project(view, fixed, 0, from);
-        const b = swap ? project(view, from + 1, 0, fixed) : project(view, fixed, 0, from + 1);
+    for (let step = first; step < radius; step += 1) {
+      const fade = 1 - Math.hypot(line, step + 0.5) / radius;
+      if (fade <= 0) continue;
+      for (const [a, b] of [
+        [project(view, x + line, 0, z + step), project(view, x + line, 0, z + step + 1)],
+        [project(view, x + step, 0, z + line), project(view, x + step + 1, 0, z + line)],
+      ]) {
         if (a.depth < 0.3 || b.depth < 0.3) continue;
-        ctx.strokeStyle = css(colours.grid, Math.min(1, 1.6 * fade));
-        ctx.beginPath(); ctx.moveTo(a.x, a.y); ctx.lineTo(b.x, b.y); ctx.stroke();
+        const path = shades[Math.min(9, Math.floor(16 * fade))];
+        path.moveTo(a.x, a.y); path.lineTo(b.x, b.y);
       }
     }
   }
+  ctx.lineWidth = 1;
+  shades.forEach((path, i) => { ctx.strokeStyle = css(colours.grid, (i + 1) / 10); ctx.stroke(path); });
 }
 
 // The whole path faintly; the part already walked, with a dot at every second.
