@@ -120,6 +120,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def first(self, clips: int | None) -> "Split":
+        """The same split with at most so many clips."""
+        part = Split(self.store, self.name)
+        part.rows, part.lengths = self.rows[:clips], self.lengths[:clips]
+        return part
+
     def features(self, i: int) -> np.ndarray:
         """(T, D) float32, a read-only view of the file."""
         return self.store.features[self.rows[i]]
