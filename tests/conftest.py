@@ -91,6 +91,16 @@ def tiny_store(tmp_path_factory, tiny_encoder) -> Store:
 
 
 @pytest.fixture(scope="session")
+def walk() -> np.ndarray:
+    """Joints (61, 22, 3) of a walk on a circle, with planted feet and the skeleton's own bones."""
+    from motion_lightning.data.programs.program import Program, Segment
+    from motion_lightning.data.programs.synthesis import perform
+
+    program = Program((Segment("walk", direction="forward", path="circle", turn="left", end=60),))
+    return perform(program, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="session")
 def randomise() -> Callable:
     """Gives every parameter a value, since what starts at zero hides what it would do."""
 
