@@ -63,7 +63,8 @@ def walk(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     lifts = lift_times(start + 0.12, end - 0.12, half, swing)
     stop = lifts[-1] + swing
     begin = lifts[0] - 0.05
-    pace = course(tl, begin, stop, (-speed if backward else speed, 0.0), 0.5, bending(s, rng))
+    bend = bending(s, speed * (stop - begin - 0.5), speed, rng)
+    pace = course(tl, begin, stop, (-speed if backward else speed, 0.0), 0.5, bend)
     lift, heel, toe = rng.uniform(0.06, 0.1), rng.uniform(0.4, 0.55) + 0.15 * tempo, rng.uniform(0.15, 0.3)
     if backward:
         heel, toe = 0.1, -0.45  # the toes touch first
@@ -95,7 +96,8 @@ def run(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: n
     lifts = lift_times(start + 0.15, end - 0.1, half, swing)
     stop = lifts[-1] + swing
     begin = lifts[0] - 0.05  # the foot that pushes off last must not be left behind
-    pace = course(tl, begin, stop, (speed, 0.0), min(0.7, 0.45 * (stop - begin)), bending(s, rng))
+    fade = min(0.7, 0.45 * (stop - begin))
+    pace = course(tl, begin, stop, (speed, 0.0), fade, bending(s, speed * (stop - begin - fade), speed, rng))
     first = "left" if rng.random() < 0.5 else "right"
     lift = rng.uniform(0.2, 0.26) + 0.08 * tempo
     steps(
@@ -126,10 +128,14 @@ def run(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: n
     lean_into_turns(tl, 0.05)
 
 
-def bending(s: Segment, rng: np.random.Generator):
-    """Yaw over the share of the way; None for a straight course."""
+def bending(s: Segment, way: float, speed: float, rng: np.random.Generator):
+    """Yaw over the share of ``way`` metres; None for a straight course.
+
+    A circle is as wide as the speed asks for, and goes as far round as the way allows.
+    """
     if s.path == "circle":
-        total = SIGN[s.turn] * np.interp(s.seconds, [1.6, 4.0], [3.7, 6.0]) * rng.uniform(0.95, 1.05)
+        radius = max(0.5, speed**2 / 7) * rng.uniform(1.0, 1.3)
+        total = SIGN[s.turn] * np.clip(way / radius, 3.3, 6.1)
         return lambda u: total * u
     if s.path == "turn":
         total, middle = SIGN[s.turn] * rng.uniform(1.25, 1.75), rng.uniform(0.48, 0.56)
@@ -159,8 +165,9 @@ def sidestep(
     speed = SIGN[s.direction] * 0.46 * tempo * rng.uniform(0.96, 1.04)
     half = 1 / (2.0 * np.sqrt(tempo) * rng.uniform(0.96, 1.04))
     swing = 0.8 * half
-    lifts = lift_times(start + 0.1, end - 0.1, half, swing)
-    lifts = lifts[: len(lifts) // 2 * 2]
+    count = max(4, len(lift_times(start + 0.1, end - 0.1, half, swing)) // 2 * 2)
+    half = min(half, (end - start - 0.2 - swing) / (count - 1))
+    lifts = [start + 0.1 + k * half for k in range(count)]
     stop = lifts[-1] + swing
     course(tl, start, stop, (0.0, speed), 0.35)
     tl.channels["height"] -= 0.03 * tl.window(start, stop, 0.4)
@@ -251,7 +258,7 @@ def hop(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: n
     speed = rng.uniform(0.6, 0.8) * tempo**0.7
     course(tl, begin, stop, (speed, 0.0), min(0.25, period))
     air = 0.5 if period < 0.6 else 0.42
-    rise = min(GRAVITY / 8 * (air * period) ** 2, 0.14) + 0.02
+    rise = float(np.clip(GRAVITY / 8 * (air * period) ** 2 + 0.02, 0.075, 0.16))
     side_shift = 0.085
     for k in range(count):
         off = begin + (k + 1 - air) * period

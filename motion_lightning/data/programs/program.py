@@ -119,7 +119,7 @@ def sample_program(rng: np.random.Generator, compound: float = COMPOUND) -> Prog
     actions = [_pick(rng, ACTIONS)]
     if rng.random() < compound:
         actions.append(_pick(rng, followers(actions[0])))
-    segments = [_sample_segment(rng, action) for action in actions]
+    segments = [_sample_segment(rng, action, len(actions) == 1) for action in actions]
     seconds = [_sample_seconds(rng, segment, alone=len(actions) == 1) for segment in segments]
     total = sum(seconds)
     if total < SHORTEST:
@@ -137,12 +137,13 @@ def _pick(rng: np.random.Generator, options):
     return options[int(rng.integers(len(options)))]
 
 
-def _sample_segment(rng: np.random.Generator, action: str) -> Segment:
+def _sample_segment(rng: np.random.Generator, action: str, alone: bool) -> Segment:
     side = _pick(rng, SIDES.get(action, (None,)))
     direction = _pick(rng, DIRECTIONS.get(action, (None,)))
     speed = _pick(rng, SPEEDS)
     bends = action == "run" or (action == "walk" and direction == "forward")
-    path = _pick(rng, PATHS) if bends else None
+    paths = PATHS if alone or speed != "slow" else ("straight", "turn")  # no time to go round slowly
+    path = _pick(rng, paths) if bends else None
     turn = _pick(rng, ("left", "right")) if path in ("circle", "turn") else None
     return Segment(action, side, direction, speed, path, turn)
 
