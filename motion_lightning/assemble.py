@@ -62,7 +62,7 @@ def load_run(run: str | Path, which: str = "last") -> Run:
             f"{path} holds no checkpoints/{which}.ckpt: the run did not get as far, or it is not a run folder"
         )
     state = read_checkpoint(checkpoint)
-    model = build_model(state["config"], state["config"]["text_encoder"]["dim"])
+    model = build_model(state["config"], state["config"]["text_dim"])
     weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)

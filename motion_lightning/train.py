@@ -1,11 +1,15 @@
 """``python -m motion_lightning.train``: train a denoiser, then score and show it."""
 
+import csv
 import logging
+import os
 from pathlib import Path
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from motion_lightning.config import instantiate, main, run_dir, save_config, to_plain
+from motion_lightning.config import instantiate, load_config, main, run_dir, save_config, to_plain
+from motion_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -15,9 +19,11 @@ def train(cfg: DictConfig) -> None:
     """Prepare the corpus if need be, train, score the last weights, write the report."""
     from motion_lightning.prepare import ensure_store
 
+    folder = Path(cfg.resume) if cfg.resume else run_dir()
+    last = find_last(folder, bool(cfg.resume))
+    if cfg.resume:
+        cfg = continued(cfg, folder)
     store_path = ensure_store(cfg)
-    folder = run_dir()
-    config = {**to_plain(cfg), "store": str(store_path)}
 
     import lightning as L
     import torch
@@ -30,30 +36,56 @@ def train(cfg: DictConfig) -> None:
     torch.set_float32_matmul_precision("high")
     store = Store.open(store_path)
     encoder = instantiate(cfg.text_encoder)
-    datamodule = instantiate(cfg.loader, store=store)
+    config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
     model = build_model(cfg, encoder.dim)
     fit_statistics(model, store)
     module = DiffusionModule(model, instantiate(cfg.optimizer), config=config, **instantiate(cfg.training))
-    trainer = build_trainer(cfg, folder, encoder, model)
+    trainer = build_trainer(cfg, folder, encoder)
     if trainer.is_global_zero:
         save_config(config, folder)
-        log.info("%s parameters, %s", f"{sum(p.numel() for p in model.parameters()):,}", trainer.precision)
-
-    last = folder / "checkpoints" / "last.ckpt"
-    trainer.fit(
-        module, datamodule, ckpt_path=last if cfg.resume and last.is_file() else None, weights_only=True
-    )
-    finish(trainer, module)
-    if trainer.is_global_zero and cfg.evaluate:
+        parameters = sum(p.numel() for p in model.parameters())
+        log.info("%s: %s parameters, precision %s", folder, f"{parameters:,}", trainer.precision)
+    keep_metrics(trainer, folder, last)
+    trainer.fit(module, instantiate(cfg.loader, store=store), ckpt_path=last, weights_only=True)
+    finish(trainer)
+    if not trainer.is_global_zero:
+        return
+    if cfg.evaluate:
         from motion_lightning.evaluate import evaluate_run
 
         evaluate_run(folder, **instantiate(cfg.evaluate))
-    if trainer.is_global_zero:
-        log.info("the run is in %s: open %s\nnext: python -m motion_lightning.sample run=%s prompt=\"a person waves\"",
-                 folder, folder / "report.html", folder)  # fmt: skip
+    report = folder / ("report.html" if cfg.evaluate else "samples")
+    log.info(
+        'look:  %s\nnext:  python -m motion_lightning.sample run=%s prompt="a person waves"', report, folder
+    )
 
 
-def build_trainer(cfg: DictConfig, folder: Path, encoder, model):
+def find_last(folder: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from; a run is never written over."""
+    last = folder / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise UserError(f"resume={folder}: no checkpoints/last.ckpt in there; start the run without resume")
+    if last.is_file() and not resume and "LOCAL_RANK" not in os.environ:  # other ranks start after the first
+        raise UserError(f"{folder} holds a run: go on with it by resume={folder}, or choose another name=")
+    return last if resume else None
+
+
+def continued(cfg: DictConfig, folder: Path) -> DictConfig:
+    """The configuration of the run, with what the command line says on top of it."""
+    run = OmegaConf.create(load_config(folder))
+    for override in HydraConfig.get().overrides.task:
+        key = override.lstrip("+").split("=")[0]
+        if key in ("resume", "debug"):
+            continue
+        if OmegaConf.select(run, key, default=MISSING) is MISSING:
+            raise UserError(
+                f"{override}: {folder} has no setting {key}, and groups cannot be changed by resume"
+            )
+        OmegaConf.update(run, key, OmegaConf.select(cfg, key))
+    return run
+
+
+def build_trainer(cfg: DictConfig, folder: Path, encoder):
     """The trainer with its callbacks and loggers."""
     from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
@@ -90,15 +122,31 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder, model):
     )
 
 
-def finish(trainer, module) -> None:
+def keep_metrics(trainer, folder: Path, last: Path | None) -> None:
+    """Lightning's CSV logger starts its file anew; put the rows from before the checkpoint back."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    from motion_lightning.assemble import read_checkpoint
+
+    file = folder / "metrics.csv"
+    if last is None or not file.is_file() or not trainer.is_global_zero:
+        return
+    step = read_checkpoint(last)["global_step"]
+    with file.open(newline="") as lines:
+        rows = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(lines)]
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.experiment.metrics.extend(row for row in rows if int(row["step"]) < step)
+
+
+def finish(trainer) -> None:
     """Leave nothing behind that a second job in this process would trip over."""
     import torch
 
-    for logger in trainer.loggers:
-        if hasattr(logger, "log_video"):
-            import wandb
+    if any(hasattr(logger, "log_video") for logger in trainer.loggers):
+        import wandb
 
-            wandb.finish(quiet=True)
+        wandb.finish(quiet=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
