@@ -61,6 +61,10 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
         @functools.wraps(run)
         def command() -> None:
             sys.argv[1:] = [quote_free_text(argument) for argument in sys.argv[1:]]
+            for argument in sys.argv[1:]:
+                if argument.startswith("resume=") and argument not in ("resume=", "resume=null"):
+                    # what Hydra keeps of the first start stays as it was
+                    sys.argv += [f"hydra.run.dir={argument[7:]}", "hydra.output_subdir=null"]
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
             try:
                 hydra.main(version_base=HYDRA_VERSION, config_path=str(conf_dir()), config_name=config_name)(
