@@ -87,7 +87,7 @@ def continued(cfg: DictConfig, folder: Path) -> DictConfig:
 
 def build_trainer(cfg: DictConfig, folder: Path, encoder):
     """The trainer with its callbacks and loggers."""
-    from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+    from lightning.pytorch.callbacks import LearningRateMonitor
 
     from motion_lightning.callbacks.ema import EMA
     from motion_lightning.callbacks.sampling import SampleMotions
@@ -105,13 +105,7 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
         )
     if cfg.callbacks.ema:
         callbacks.append(EMA(**cfg.callbacks.ema))
-    callbacks += [
-        LearningRateMonitor("step"),
-        ModelCheckpoint(
-            folder / "checkpoints", "best", monitor="val/loss", save_last=True,
-            enable_version_counter=False, save_on_train_epoch_end=True,
-        ),
-    ]  # fmt: skip
+    callbacks += [LearningRateMonitor("step"), *savers(folder / "checkpoints")]
     loggers = [instantiate(logger, save_dir=str(folder)) for logger in cfg.logger.values() if logger]
     precision = pick_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     return instantiate(
@@ -137,6 +131,17 @@ def keep_metrics(trainer, folder: Path, last: Path | None) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             logger.experiment.metrics.extend(row for row in rows if int(row["step"]) < step)
+
+
+def savers(folder: Path) -> list:
+    """``best`` by validation loss, and ``last``: Lightning's ``save_last`` passes over what is not the best."""
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    every_epoch = {"enable_version_counter": False, "save_on_train_epoch_end": True}
+    return [
+        ModelCheckpoint(folder, "best", monitor="val/loss", **every_epoch),
+        ModelCheckpoint(folder, "last", **every_epoch),
+    ]
 
 
 def finish(trainer) -> None:

@@ -90,9 +90,9 @@ class BinnedError(Metric):
     def update(self, t: Tensor, steps: int, errors: list[Tensor]) -> None:
         """t (B,), number of timesteps, and per estimator the eps-MSE (B,) of each sample."""
         where = (t * BINS // steps).long()
-        for row, error in zip(self.total, errors, strict=True):
-            row.index_add_(0, where, error.to(row))
-        self.count.index_add_(0, where, torch.ones_like(where, dtype=self.count.dtype))
+        # Not in place: what validation made in inference mode cannot be written to in a later fit.
+        self.total = self.total.index_add(1, where, torch.stack(errors).to(self.total))
+        self.count = self.count.index_add(0, where, torch.ones_like(where, dtype=self.count.dtype))
 
     def compute(self) -> dict[str, Tensor]:
         """Name → (10,), NaN for a bin that saw nothing."""
