@@ -39,7 +39,7 @@ def read_program(joints: np.ndarray, fps: float = 20) -> Reading:
     found += moved
     found += lower_body.marches(s, found)
     found += lower_body.bows(s, found)
-    busy = [e for e in found if e.action in ("jump", "run", "squat", "kick")]
+    busy = [e for e in found if e.action in ("jump", "run", "march", "squat", "kick")]
     lifted = upper_body.raises(s)
     lifted = [e for e in lifted if not any(e.overlap(o) > 0.5 for o in busy if o.action == "jump")]
     arms = lifted + upper_body.waves(s, busy + lifted)

@@ -20,8 +20,8 @@ def hops(s: Signals) -> list[Event]:
         for a, b in runs(s.lift[free] > 0.08, longest_gap=2):
             inside = [
                 (i, j)
-                for i, j in runs(s.lift[side] > 0.02)
-                if i > a and j < b and s.lift[side][i:j].max() > 0.03
+                for i, j in runs(s.lift[side] > 0.012)
+                if i > a and j < b and s.lift[side][i:j].max() > 0.022
             ]
             if b - a < 0.6 * s.fps or not inside or s.velocity[a:b, 1].mean() < 0.1:
                 continue
@@ -61,10 +61,10 @@ def kicks(s: Signals) -> list[Event]:
     out = []
     for side in SIDES:
         for a, b in runs(s.lift[side] > 0.04, longest_gap=1):
-            reach = np.where(s.lift[side][a:b] > 0.25, s.ahead[side][a:b], 0.0).max()
+            reach = np.where(s.lift[side][a:b] > 0.2, s.ahead[side][a:b], 0.0).max()
             still = np.linalg.norm(s.velocity[a:b], axis=-1).mean() < 0.6
             planted = np.median(s.lift[OTHER[side]][a:b]) < 0.04
-            if reach > 0.45 and still and planted:
+            if reach > 0.42 and still and planted:
                 start, end = span(s.lift[side], a + int(s.lift[side][a:b].argmax()), 0.04)
                 out.append(Event("kick", a, b, side=side, tempo=0.85 / ((end - start) / s.fps)))
     return out
@@ -74,11 +74,11 @@ def marches(s: Signals, taken: list[Event]) -> list[Event]:
     """Feet go up high in turn and come down where they were."""
     swings = []
     for side in SIDES:
-        for a, b in runs(s.lift[side] > 0.06):
+        for a, b in runs(s.lift[side] > 0.05):
             top = a + int(s.lift[side][a:b].argmax())
             i, j = max(a - 3, 0), min(b + 2, s.frames - 1)
             far = np.linalg.norm((s.ankle[side][j] - s.ankle[side][i])[[0, 2]])
-            if s.lift[side][top] > 0.16 and far < 0.2 and not any(e.start <= top < e.end for e in taken):
+            if s.lift[side][top] > 0.13 and far < 0.2 and not any(e.start <= top < e.end for e in taken):
                 swings.append((top, a, b, side))
     out = []
     for group in _groups(sorted(swings), int(1.4 * s.fps)):

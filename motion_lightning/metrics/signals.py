@@ -64,6 +64,7 @@ class Signals:
     wrist: dict[str, np.ndarray]  # (T, 3) from the shoulder: left, up, forward
     elbow: dict[str, np.ndarray]  # (T,) bend: 0 is a stretched arm
     hands: np.ndarray  # (T,) distance between the wrists
+    ahead_hand: dict[str, np.ndarray]  # (T,) how far a wrist is before the other
 
     @property
     def frames(self) -> int:
@@ -95,6 +96,7 @@ def signals(joints: np.ndarray, fps: float = 20) -> Signals:
     pointing = {side: smooth(foot[side] - ankle[side], 2.0 * k) for side in SIDES}
     upper = {side: at(f"{side}_elbow") - at(f"{side}_shoulder") for side in SIDES}
     fore = {side: at(f"{side}_wrist") - at(f"{side}_elbow") for side in SIDES}
+    lead = own(at("left_wrist") - at("right_wrist"))[:, 2]
     return Signals(
         fps=fps,
         heading=heading,
@@ -112,6 +114,7 @@ def signals(joints: np.ndarray, fps: float = 20) -> Signals:
         wrist={side: own(at(f"{side}_wrist") - at(f"{side}_shoulder")) for side in SIDES},
         elbow={side: _angle(upper[side], fore[side]) for side in SIDES},
         hands=np.linalg.norm(at("left_wrist") - at("right_wrist"), axis=-1),
+        ahead_hand={"left": lead, "right": -lead},
     )
 
 

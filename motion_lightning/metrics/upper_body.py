@@ -50,12 +50,12 @@ def throws(s: Signals, taken: list[Event]) -> list[Event]:
     out = []
     for side in SIDES:
         up, forward = s.wrist[side][:, 1], s.wrist[side][:, 2]
-        for a, b in runs(up > 0.05, longest_gap=1):
+        for a, b in runs(up > 0.03, longest_gap=1):
             if b - a < 3 or _busy(taken, a, b):
                 continue
             back = a + int(forward[a:b].argmin())
             front = back + int(forward[back : b + 2].argmax())
-            if forward[back] < 0.04 and forward[front] - forward[back] > 0.28 and up[a:b].max() > 0.12:
+            if forward[back] < 0.04 and forward[front] - forward[back] > 0.25 and up[a:b].max() > 0.1:
                 start, end = span(up, a + int(up[a:b].argmax()), -0.15)
                 out.append(Event("throw", a, b, side=side, tempo=0.57 / ((end - start) / s.fps)))
     return out
@@ -66,11 +66,17 @@ def punches(s: Signals, taken: list[Event]) -> list[Event]:
     out = []
     for side in SIDES:
         up, forward, other = s.wrist[side][:, 1], s.wrist[side][:, 2], OTHER[side]
-        guard = s.elbow[other] > 1.2
-        strike = (forward > 0.36) & (np.abs(up) < 0.22) & (s.elbow[side] < 0.9) & guard
+        guard = s.elbow[other] > 1.1
+        strike = (
+            (s.ahead_hand[side] > 0.18)
+            & (forward > 0.32)
+            & (np.abs(up) < 0.24)
+            & (s.elbow[side] < 1.1)
+            & guard
+        )
         for a, b in runs(strike, longest_gap=2):
             i, j = max(a - int(0.6 * s.fps), 0), min(b + int(0.6 * s.fps), s.frames)
-            if s.elbow[side][i:j].max() < 1.4 or _busy(taken, a, b):
+            if s.elbow[side][i:j].max() < 1.3 or _busy(taken, a, b):
                 continue
             bent = s.elbow[other]
             start, end = span(bent, a + int(bent[a:b].argmax()), 1.15)
@@ -82,8 +88,9 @@ def punches(s: Signals, taken: list[Event]) -> list[Event]:
 
 def claps(s: Signals, taken: list[Event]) -> list[Event]:
     """Hands before the chest meet and part, again and again."""
-    before = np.minimum(s.wrist["left"][:, 2], s.wrist["right"][:, 2]) > 0.12
-    meets, _ = find_peaks(-s.hands, prominence=0.08, height=-0.33)
+    left, right = (s.wrist[side][:, 2] for side in SIDES)
+    before = (np.minimum(left, right) > 0.12) & (np.abs(s.ahead_hand["left"]) < 0.15)
+    meets, _ = find_peaks(-s.hands, prominence=0.05, height=-0.36)
     meets = [int(m) for m in meets if before[m]]
     groups: list[list[int]] = []
     for m in meets:
