@@ -134,7 +134,7 @@ def keep_metrics(trainer, folder: Path, last: Path | None) -> None:
 
 
 def savers(folder: Path) -> list:
-    """``best`` by validation loss, and ``last``: Lightning's ``save_last`` passes over what is not the best."""
+    """``best`` by validation loss, and ``last``: Lightning's ``save_last`` omits what is not the best."""
     from lightning.pytorch.callbacks import ModelCheckpoint
 
     every_epoch = {"enable_version_counter": False, "save_on_train_epoch_end": True}

@@ -163,11 +163,12 @@ class DiffusionModule(L.LightningModule):
 
     def configure_optimizers(self):
         optimizer = self.make_optimizer(self.parameters())
-        total = self.trainer.estimated_stepping_batches
 
         def factor(step: int) -> float:
-            if step < self.warmup:
-                return (step + 1) / self.warmup
+            if step <= self.warmup:
+                return min(1.0, (step + 1) / max(1, self.warmup))
+            # Asked for any earlier, it would start the loader before a checkpoint says at which step.
+            total = self.trainer.estimated_stepping_batches
             progress = min(1.0, (step - self.warmup) / max(1, total - self.warmup))
             return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 

@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 from functools import partial
+from itertools import pairwise
 
 import lightning as L
 import pytest
@@ -21,6 +22,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.lit.diffusion import DiffusionModule
 from motion_lightning.metrics.skill import FrameWiener
 from motion_lightning.pipeline import Diffusion, Sampling
+from motion_lightning.train import savers
 
 EPOCH = 5  # steps
 OPTIMIZER = partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01)
@@ -49,8 +51,9 @@ def batch(tiny_store) -> Batch:
 def trainer(epochs: int = 2, callbacks: tuple = (), **options) -> L.Trainer:
     return L.Trainer(
         **{
-            "accelerator": "cpu", "devices": 1, "max_epochs": epochs, "logger": False, "gradient_clip_val": 1.0,
-            "num_sanity_val_steps": 0, "enable_progress_bar": False, "enable_model_summary": False,
+            "accelerator": "cpu", "devices": 1, "max_epochs": epochs, "logger": False,
+            "gradient_clip_val": 1.0, "num_sanity_val_steps": 0, "enable_progress_bar": False,
+            "enable_model_summary": False,
             "enable_checkpointing": any(isinstance(c, ModelCheckpoint) for c in callbacks),
             "use_distributed_sampler": False, "callbacks": list(callbacks), **options,
         }
@@ -225,11 +228,7 @@ class Stop(L.Callback):
 
 
 def run(module: DiffusionModule, data, folder, *more: L.Callback, resume: bool = False) -> L.Trainer:
-    saver = ModelCheckpoint(
-        folder, "best", monitor="val/loss", save_last=True, enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )  # fmt: skip
-    fit = trainer(2, (EMA(0.9), saver, *more))
+    fit = trainer(2, (EMA(0.9), *savers(folder), *more))
     fit.fit(module, data, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
     return fit
 
@@ -304,6 +303,7 @@ from motion_lightning.diffusion.process import Process
 from motion_lightning.diffusion.samplers import ddim
 from motion_lightning.models.dit import DiT
 from motion_lightning.pipeline import Diffusion, Sampling
+from motion_lightning.train import savers
 from motion_lightning.text.condition import TextCond
 codec = FeatureCodec()
 model = Diffusion(DiT(137, 8, width=32, depth=2, heads=2), Wiener(Process(steps=100), 137), codec)
@@ -349,9 +349,11 @@ def samples(encoder, folder) -> SampleMotions:
 def test_samples_come_from_averaged_weights(make_module, data, tiny_encoder, tmp_path, monkeypatch):
     seen, weights, ema = [], Weights(), EMA(0.999)
     callback = samples(tiny_encoder, tmp_path)
-    monkeypatch.setattr(
-        callback, "write", lambda trainer, module: seen.append(module.model.denoiser.null_token.detach().clone())
-    )  # fmt: skip
+
+    def write(trainer, module):
+        seen.append(module.model.denoiser.null_token.detach().clone())
+
+    monkeypatch.setattr(callback, "write", write)
     module = make_module(cond_drop=0.5)
     trainer(2, (callback, ema, weights)).fit(module, data)
     assert len(seen) == 2
@@ -373,4 +375,4 @@ def test_learning_rate_warms_up_and_comes_down(make_module, data):
 
     trainer(2, (Rates(),), limit_val_batches=0).fit(make_module(final_lr=0.1), data)
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1]) and rates[3] == pytest.approx(1)
-    assert all(a > b for a, b in zip(rates[3:-1], rates[4:], strict=True)) and 0.1 < rates[-1] < 0.2
+    assert all(a > b for a, b in pairwise(rates[3:])) and 0.1 < rates[-1] < 0.2
