@@ -14,6 +14,7 @@ from motion_lightning.metrics import lower_body, upper_body
 from motion_lightning.metrics.event import Event
 from motion_lightning.metrics.signals import signals
 
+SHORTEST = 4  # frames
 ATTRIBUTES = ("action", "side", "direction", "speed", "path")
 
 
@@ -29,7 +30,9 @@ class Reading:
 
 
 def read_program(joints: np.ndarray, fps: float = 20) -> Reading:
-    """Events in joints (T, 22, 3), Y up, the floor at 0, in metres."""
+    """Events in joints (T, 22, 3) in metres, Y up, the floor at 0; none in NaN or below 4 frames."""
+    if len(joints) < SHORTEST or not np.isfinite(joints).all():
+        return Reading(())
     s = signals(joints, fps)
     found = lower_body.jumps(s)
     found += lower_body.hops(s)

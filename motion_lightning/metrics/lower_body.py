@@ -83,7 +83,7 @@ def marches(s: Signals, taken: list[Event]) -> list[Event]:
     out = []
     for group in _groups(sorted(swings), int(1.4 * s.fps)):
         if len(group) > 1 and {w[3] for w in group} == set(SIDES):
-            half = np.median(np.diff([w[0] for w in group])) / s.fps
+            half = max(np.median(np.diff([w[0] for w in group])), 1) / s.fps
             out.append(Event("march", group[0][1], group[-1][2], tempo=1 / (1.75 * half)))
     return out
 
@@ -93,7 +93,7 @@ def lowerings(s: Signals, taken: list[Event]) -> list[Event]:
     out = []
     for a, b in runs(s.height < LOW, longest_gap=2):
         low = a + int(s.height[a:b].argmin())
-        if s.height[low] > 0.69 or any(e.start <= low < e.end for e in taken):
+        if b - a == s.frames or s.height[low] > 0.69 or any(e.start <= low < e.end for e in taken):
             continue
         seated = np.median(s.seat[a:b]) > 0.26 or (min(a, s.frames - b) < 3 and s.seat[a:b].max() > 0.3)
         if not seated:
