@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from motion_lightning.data.programs import gait, gestures
+from motion_lightning.data.programs import gait, gestures, leaps
 from motion_lightning.data.programs.body import pose_body, rot_y
 from motion_lightning.data.programs.program import CORE, FLIGHT, FPS, TEMPO, Program, Segment
 from motion_lightning.data.programs.timeline import SIGN, Timeline
 
 PERFORM = {
-    **{name: getattr(gait, name) for name in ("walk", "run", "jump", "hop", "sidestep", "turn", "march")},
+    **{name: getattr(gait, name) for name in ("walk", "run", "sidestep", "turn", "march")},
+    **{name: getattr(leaps, name) for name in ("jump", "hop")},
     **{name: getattr(gestures, name) for name in ("kick", "punch", "wave", "raise_arm", "throw", "clap")},
     **{name: getattr(gestures, name) for name in ("stretch", "bow", "squat", "sit_down", "stand_up")},
 }
