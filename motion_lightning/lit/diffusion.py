@@ -66,6 +66,7 @@ class DiffusionModule(L.LightningModule):
             else loss_weights(model.process, kind, weight, normalise).float()
         )
         self.register_buffer("weights", weights, persistent=False)  # (steps,)
+        self.audit = BinnedError(["right", "null", "wrong"], bins=1)
         self.skill = BinnedError(["model", "frame"])
         self.frame_wiener = None
 
@@ -141,10 +142,7 @@ class DiffusionModule(L.LightningModule):
             losses[name] = squared_error(
                 self.model.predict(x_t, t, self.model.encode(cond, drop), mask), x0, mask
             )
-        size = len(batch.x)
-        self.log("val/loss", losses["right"].mean(), batch_size=size, prog_bar=True, sync_dist=True)
-        for name, loss in losses.items():
-            self.log(f"val/audit/{name}", loss.mean(), batch_size=size, sync_dist=True)
+        self.audit.update(t, process.steps, [*losses.values()])
         snr = process.snr(t)
         linear = squared_error(self.frame_wiener(x_t, t), x0, mask)
         self.skill.update(t, process.steps, [losses["right"] * snr, linear * snr])
@@ -154,9 +152,14 @@ class DiffusionModule(L.LightningModule):
             self.frame_wiener = FrameWiener(self.model.codec.covariance, self.model.process)
 
     def on_validation_epoch_end(self) -> None:
-        bins = self.skill.compute()
-        for i, (model, frame) in enumerate(zip(bins["model"], bins["frame"], strict=True)):
-            self.log_dict({f"val/skill/model_{i}": model.float(), f"val/skill/frame_{i}": frame.float()})
+        audit, skill = self.audit.compute(), self.skill.compute()  # of all processes
+        self.log("val/loss", audit["right"].float(), prog_bar=True, sync_dist=True)
+        for name, loss in audit.items():
+            self.log(f"val/audit/{name}", loss.float(), sync_dist=True)
+        for name, bins in skill.items():
+            for i, error in enumerate(bins.float()):
+                self.log(f"val/skill/{name}_{i}", error, sync_dist=True)
+        self.audit.reset()
         self.skill.reset()
 
     # -------------------------------------------------------------- optimizer

@@ -77,25 +77,26 @@ def bin_timesteps(process: Process, number: int, clips: Tensor) -> Tensor:
 
 
 class BinnedError(Metric):
-    """eps-MSE in 10 equal bins of t, for several estimators side by side; sums over processes."""
+    """Mean errors in equal bins of t, for several estimators side by side; every sample weighs the same on any
+    number of processes (Lightning's own mean over processes does not when they hold different numbers)."""
 
     full_state_update = False
 
-    def __init__(self, names: list[str]):
+    def __init__(self, names: list[str], bins: int = BINS):
         super().__init__()
-        self.names = names
-        self.add_state("total", torch.zeros(len(names), BINS, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros(BINS, dtype=torch.float64), dist_reduce_fx="sum")
+        self.names, self.bins = names, bins
+        self.add_state("total", torch.zeros(len(names), bins, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros(bins, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, t: Tensor, steps: int, errors: list[Tensor]) -> None:
-        """t (B,), number of timesteps, and per estimator the eps-MSE (B,) of each sample."""
-        where = (t * BINS // steps).long()
+        """t (B,), number of timesteps, and per estimator the error (B,) of each sample."""
+        where = (t * self.bins // steps).long()
         # Not in place: what validation made in inference mode cannot be written to in a later fit.
         self.total = self.total.index_add(1, where, torch.stack(errors).to(self.total))
         self.count = self.count.index_add(0, where, torch.ones_like(where, dtype=self.count.dtype))
 
     def compute(self) -> dict[str, Tensor]:
-        """Name → (10,), NaN for a bin that saw nothing."""
+        """Name → (bins,), NaN for a bin that saw nothing."""
         return dict(zip(self.names, self.total / self.count, strict=True))
 
 
