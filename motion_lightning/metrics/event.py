@@ -6,11 +6,16 @@ from dataclasses import dataclass
 SLOW, FAST = 0.83, 1.25
 
 
+def tempo_of(normal: float, start: float, end: float, fps: float) -> float:
+    """Tempo of what lasts from frame ``start`` to ``end`` and takes ``normal`` seconds at normal tempo."""
+    return normal * fps / max(end - start, 1.0)
+
+
 @dataclass(frozen=True)
 class Event:
     """An action between two frames (end exclusive), with attributes named as in programs.
 
-    ``tempo`` is relative to normal.
+    ``tempo`` is relative to normal; what is normal stands with the rules that measure it.
     """
 
     action: str
@@ -30,7 +35,6 @@ class Event:
     def middle(self) -> float:
         return 0.5 * (self.start + self.end)
 
-    def overlap(self, other: "Event") -> float:
-        """Share of the shorter event in which the other happens, too."""
-        both = min(self.end, other.end) - max(self.start, other.start)
-        return max(both, 0) / max(min(self.end - self.start, other.end - other.start), 1)
+    def covers(self, start: int, end: int) -> float:
+        """Share of the frames from ``start`` to ``end`` during which this happens."""
+        return max(min(self.end, end) - max(self.start, start), 0) / max(end - start, 1)

@@ -4,16 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from motion_lightning.metrics.event import Event
-from motion_lightning.metrics.signals import SIDES, Signals, runs, smooth, span
+from motion_lightning.metrics.event import Event, tempo_of
+from motion_lightning.metrics.signals import OTHER, SIDES, Signals, clusters, runs, smooth, span
 
-OTHER = {"left": "right", "right": "left"}
 LOW = 0.76  # metres of the pelvis that nobody goes below while walking
 STANDS = 0.95  # and of one who stands upright
 
 
 def hops(s: Signals) -> list[Event]:
-    """One foot stays up while the other leaves the ground and lands, twice or more."""
+    """One foot stays up while the body gets on and the other leaves the ground and lands."""
     out = []
     for free in SIDES:
         side = OTHER[free]
@@ -51,7 +50,7 @@ def jumps(s: Signals) -> list[Event]:
         far = step[0] * np.sin(s.heading[a]) + step[2] * np.cos(s.heading[a])
         direction = "up" if abs(far) < 0.2 else "forward" if far > 0 else "backward"
         end = min(b + int(0.5 * s.fps), s.frames)
-        tempo = 0.415 / max((a - start) / s.fps, 0.05)
+        tempo = tempo_of(0.415, start, a, s.fps)
         out.append(Event("jump", int(start) - 3, end, direction=direction, tempo=tempo))
     return out
 
@@ -66,7 +65,7 @@ def kicks(s: Signals) -> list[Event]:
             planted = np.median(s.lift[OTHER[side]][a:b]) < 0.04
             if reach > 0.42 and still and planted:
                 start, end = span(s.lift[side], a + int(s.lift[side][a:b].argmax()), 0.04)
-                out.append(Event("kick", a, b, side=side, tempo=0.85 / ((end - start) / s.fps)))
+                out.append(Event("kick", a, b, side=side, tempo=tempo_of(0.85, start, end, s.fps)))
     return out
 
 
@@ -81,7 +80,7 @@ def marches(s: Signals, taken: list[Event]) -> list[Event]:
             if s.lift[side][top] > 0.13 and far < 0.2 and not any(e.start <= top < e.end for e in taken):
                 swings.append((top, a, b, side))
     out = []
-    for group in _groups(sorted(swings), int(1.4 * s.fps)):
+    for group in clusters(sorted(swings), 1.45 * s.fps, frame=lambda swing: swing[0]):
         if len(group) > 1 and {w[3] for w in group} == set(SIDES):
             half = max(np.median(np.diff([w[0] for w in group])), 1) / s.fps
             out.append(Event("march", group[0][1], group[-1][2], tempo=1 / (1.75 * half)))
@@ -99,7 +98,7 @@ def lowerings(s: Signals, taken: list[Event]) -> list[Event]:
         if not seated:
             stands = max(np.median(s.height), 0.9)
             start, end = span(stands - s.height, low, 0.5 * (stands - s.height[low]))
-            out.append(Event("squat", int(start), int(end) + 1, tempo=0.83 / ((end - start) / s.fps)))
+            out.append(Event("squat", int(start), int(end) + 1, tempo=tempo_of(0.83, start, end, s.fps)))
             continue
         sits = float(np.median(s.height[a:b]))
         if a > 2:
@@ -121,7 +120,7 @@ def bows(s: Signals, taken: list[Event]) -> list[Event]:
             continue
         rest = min(float(np.median(s.pitch)), 0.2)
         start, end = span(s.pitch, top, 0.5 * (s.pitch[top] + rest))
-        out.append(Event("bow", int(start), int(end) + 1, tempo=0.83 / ((end - start) / s.fps)))
+        out.append(Event("bow", int(start), int(end) + 1, tempo=tempo_of(0.83, start, end, s.fps)))
     return out
 
 
@@ -136,7 +135,7 @@ def travels(s: Signals, taken: list[Event]) -> list[Event]:
         left, forward = _moved(s, a, b)
         if feet < 0.2 or speed[a:b].sum() / s.fps < 0.2:
             continue
-        if any(min(e.end, b) - max(e.start, a) > 0.4 * (b - a) for e in taken):
+        if any(e.covers(a, b) > 0.4 for e in taken):
             continue
         if abs(left) > abs(forward):
             tempo = np.abs(s.velocity[a:b, 0]).max() / 0.48
@@ -151,12 +150,8 @@ def travels(s: Signals, taken: list[Event]) -> list[Event]:
 
 def _advance(s: Signals, a: int, b: int) -> Event:
     """A walk or a run forward, and the course it takes."""
-    peaks = [
-        s.lift[side][i:j].max()
-        for side in SIDES
-        for i, j in runs(s.lift[side][a:b] > 0.02)
-        for i, j in [(i + a, j + a)]
-    ]
+    lifts = [s.lift[side][a:b] for side in SIDES]
+    peaks = [lift[i:j].max() for lift in lifts for i, j in runs(lift > 0.02)]
     running = len(peaks) > 0 and np.median(peaks) > 0.16
     top = s.speed[a:b].max()
     i, j = max(a - 2, 0), min(b + 1, s.frames - 1)
@@ -215,15 +210,4 @@ def _split(speed: np.ndarray, parts: list[tuple[int, int]]) -> list[tuple[int, i
         cuts = [i for i in valleys if speed[i] < 0.4 * min(speed[a:i].max(), speed[i:b].max())]
         edges = [a, *cuts, b]
         out += pairwise(edges)
-    return out
-
-
-def _groups(items: list[tuple], gap: int) -> list[list[tuple]]:
-    """Sorted items, cut where the first entries are more than ``gap`` apart."""
-    out: list[list[tuple]] = []
-    for item in items:
-        if out and item[0] - out[-1][-1][0] <= gap:
-            out[-1].append(item)
-        else:
-            out.append([item])
     return out

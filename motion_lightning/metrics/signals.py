@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from motion_lightning.motion.skeleton import load_skeleton
 
 SIDES = ("left", "right")
+OTHER = {"left": "right", "right": "left"}
 ANKLE_FLAT = 0.056  # metres of the ankle over the floor when the foot is flat
 
 
@@ -24,6 +25,17 @@ def runs(mask: np.ndarray, longest_gap: int = 0) -> list[tuple[int, int]]:
         if out and start - out[-1][1] <= longest_gap:
             start = out.pop()[0]
         out.append((start, end))
+    return out
+
+
+def clusters(items: list, gap: float, frame=lambda item: item) -> list[list]:
+    """Items in the order of time, cut where their frames are ``gap`` or more apart."""
+    out: list[list] = []
+    for item in items:
+        if out and frame(item) - frame(out[-1][-1]) < gap:
+            out[-1].append(item)
+        else:
+            out.append([item])
     return out
 
 

@@ -3,10 +3,9 @@
 import numpy as np
 from scipy.signal import find_peaks
 
-from motion_lightning.metrics.event import Event
-from motion_lightning.metrics.signals import SIDES, Signals, runs, span
+from motion_lightning.metrics.event import Event, tempo_of
+from motion_lightning.metrics.signals import OTHER, SIDES, Signals, clusters, runs, span
 
-OTHER = {"left": "right", "right": "left"}
 OVERHEAD = 0.40  # metres of a wrist over its shoulder that only a stretched arm reaches
 
 
@@ -20,12 +19,13 @@ def raises(s: Signals) -> list[Event]:
         side = max(SIDES, key=lambda k: up[k][a:b].mean())
         both = up[OTHER[side]][a:b].max() > OVERHEAD - 0.08
         start, end = span(up[side], a + int(up[side][a:b].argmax()), 0.0)
-        seconds = (end - start) / s.fps
         if both and s.hands[a:b].min() < 0.26 and np.abs(s.roll[a:b]).max() > 0.15:
-            out.append(Event("stretch", int(start), int(end) + 1, tempo=1.02 / seconds))
+            out.append(Event("stretch", int(start), int(end) + 1, tempo=tempo_of(1.02, start, end, s.fps)))
         else:
-            sides = "both" if both else side
-            out.append(Event("raise_arm", int(start), int(end) + 1, side=sides, tempo=0.78 / seconds))
+            tempo = tempo_of(0.78, start, end, s.fps)
+            out.append(
+                Event("raise_arm", int(start), int(end) + 1, side="both" if both else side, tempo=tempo)
+            )
     return out
 
 
@@ -57,7 +57,7 @@ def throws(s: Signals, taken: list[Event]) -> list[Event]:
             front = back + int(forward[back : b + 2].argmax())
             if forward[back] < 0.04 and forward[front] - forward[back] > 0.25 and up[a:b].max() > 0.1:
                 start, end = span(up, a + int(up[a:b].argmax()), -0.15)
-                out.append(Event("throw", a, b, side=side, tempo=0.57 / ((end - start) / s.fps)))
+                out.append(Event("throw", a, b, side=side, tempo=tempo_of(0.57, start, end, s.fps)))
     return out
 
 
@@ -66,23 +66,15 @@ def punches(s: Signals, taken: list[Event]) -> list[Event]:
     out = []
     for side in SIDES:
         up, forward, other = s.wrist[side][:, 1], s.wrist[side][:, 2], OTHER[side]
-        guard = s.elbow[other] > 1.1
-        strike = (
-            (s.ahead_hand[side] > 0.18)
-            & (forward > 0.32)
-            & (np.abs(up) < 0.24)
-            & (s.elbow[side] < 1.1)
-            & guard
-        )
+        stretched = (forward > 0.32) & (np.abs(up) < 0.24) & (s.elbow[side] < 1.1)
+        strike = stretched & (s.ahead_hand[side] > 0.18) & (s.elbow[other] > 1.1)
         for a, b in runs(strike, longest_gap=2):
             i, j = max(a - int(0.6 * s.fps), 0), min(b + int(0.6 * s.fps), s.frames)
             if s.elbow[side][i:j].max() < 1.3 or _busy(taken, a, b):
                 continue
-            bent = s.elbow[other]
-            start, end = span(bent, a + int(bent[a:b].argmax()), 1.15)
-            out.append(
-                Event("punch", int(start), int(end) + 1, side=side, tempo=0.58 / ((end - start) / s.fps))
-            )
+            start, end = span(s.elbow[other], a + int(s.elbow[other][a:b].argmax()), 1.15)
+            tempo = tempo_of(0.58, start, end, s.fps)
+            out.append(Event("punch", int(start), int(end) + 1, side=side, tempo=tempo))
     return out
 
 
@@ -91,15 +83,8 @@ def claps(s: Signals, taken: list[Event]) -> list[Event]:
     left, right = (s.wrist[side][:, 2] for side in SIDES)
     before = (np.minimum(left, right) > 0.12) & (np.abs(s.ahead_hand["left"]) < 0.15)
     meets, _ = find_peaks(-s.hands, prominence=0.05, height=-0.36)
-    meets = [int(m) for m in meets if before[m]]
-    groups: list[list[int]] = []
-    for m in meets:
-        if groups and m - groups[-1][-1] < 1.3 * s.fps:
-            groups[-1].append(m)
-        else:
-            groups.append([m])
     out = []
-    for group in groups:
+    for group in clusters([int(m) for m in meets if before[m]], 1.3 * s.fps):
         if len(group) > 1 and not _busy(taken, group[0], group[-1] + 1):
             gaps = np.diff(group)
             rate = s.fps / gaps[gaps < 1.5 * np.median(gaps)].mean()
@@ -108,4 +93,4 @@ def claps(s: Signals, taken: list[Event]) -> list[Event]:
 
 
 def _busy(taken: list[Event], a: int, b: int) -> bool:
-    return any(min(e.end, b) - max(e.start, a) > 0.5 * (b - a) for e in taken)
+    return any(e.covers(a, b) > 0.5 for e in taken)
