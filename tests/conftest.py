@@ -15,6 +15,8 @@ from motion_lightning.data.writer import prepare_store
 from motion_lightning.pipeline import Diffusion
 from motion_lightning.text.condition import TextCond
 
+torch.set_num_threads(1)  # the tests' matrices are small: threads would only wait for each other
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
