@@ -1,4 +1,4 @@
-"""Is the model better than a formula, and does it listen? Skill against linear estimates, and the conditioning audit."""
+"""Is the model better than a formula, and does it listen? Skill against linear estimates; conditioning audit."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ def squared_error(x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
 
 
 class FrameWiener:
-    """Best linear estimate of x0 from x_t, frame by frame: ``a C (a² C + s² I)⁻¹ x_t``, C (D, D) from training."""
+    """Best linear estimate of x0 from x_t by frames: ``a C (a² C + s² I)⁻¹ x_t``, C (D, D) from training."""
 
     def __init__(self, covariance: Tensor, process: Process):
         self.process = process
@@ -41,7 +41,7 @@ class SequenceWiener:
     """
 
     def __init__(self, frame: FrameWiener, clips: list[Tensor], frames: int):
-        """clips: training x (T_i, D), taken from their first frame on; frames: longest clip to be estimated."""
+        """clips: training x (T_i, D), each from its first frame; frames: longest clip to be estimated."""
         self.frame = frame
         total = torch.zeros(len(frame.variance), frames, frames, dtype=torch.float64)
         count = torch.zeros(frames, frames, dtype=torch.float64)
@@ -69,7 +69,7 @@ def judged(process: Process) -> Tensor:
 
 
 def bin_timesteps(process: Process, number: int, clips: Tensor) -> Tensor:
-    """A fixed t (B,) of bin ``number`` for every clip index (B,); the judged part of the bin, where it has one."""
+    """A fixed t (B,) of bin ``number`` for every clip index (B,), of its judged part where it has one."""
     edges = torch.arange(process.steps).chunk(BINS)[number]
     part = edges[judged(process).to(edges.device)[edges]]
     part = part if len(part) else edges
@@ -77,8 +77,11 @@ def bin_timesteps(process: Process, number: int, clips: Tensor) -> Tensor:
 
 
 class BinnedError(Metric):
-    """Mean errors in equal bins of t, for several estimators side by side; every sample weighs the same on any
-    number of processes (Lightning's own mean over processes does not when they hold different numbers)."""
+    """Mean errors in equal bins of t, for several estimators side by side.
+
+    Every sample weighs the same on any number of processes; Lightning's mean does not see to that where they
+    hold unequal numbers of them.
+    """
 
     full_state_update = False
 
@@ -101,7 +104,7 @@ class BinnedError(Metric):
 
 
 def skill(bins: dict[str, Tensor], process: Process) -> dict:
-    """Table of the bins: which are judged (any t with SNR ≤ 10), and whether the model beats the frame's filter."""
+    """Table of the bins: which are judged (any t with SNR ≤ 10), and does the model beat the frame's filter."""
     is_judged = [bool(part.any()) for part in judged(process).chunk(BINS)]
     below = [bool(m < f) for m, f in zip(bins["model"], bins["frame"], strict=True)]
     return {
@@ -115,8 +118,8 @@ def skill(bins: dict[str, Tensor], process: Process) -> dict:
 def audit(right: np.ndarray, null: np.ndarray, wrong: np.ndarray, draws: int = 2000, seed: int = 0) -> dict:
     """Conditioning audit from the losses (N,) of the same clips, timesteps and noise under three conditions.
 
-    Passes when right < null and null ≤ wrong; each difference is judged by the 95 % bootstrap interval of its mean
-    (null ≤ wrong unless the interval lies wholly above 0, which raises the alarm: an undertrained null).
+    Passes when right < null and null ≤ wrong; each difference is judged by the 95 % bootstrap interval of its
+    mean (null ≤ wrong unless it lies wholly above 0, which raises the alarm: an undertrained null).
     """
     index = np.random.default_rng(seed).integers(len(right), size=(draws, len(right)))
 
