@@ -1,4 +1,4 @@
-"""Is the model better than a formula, and does it listen? Skill against linear estimates; conditioning audit."""
+"""Is the model better than a formula, and does it listen? Skill and conditioning audit."""
 
 from collections.abc import Callable
 
@@ -104,7 +104,7 @@ class BinnedError(Metric):
 
 
 def skill(bins: dict[str, Tensor], process: Process) -> dict:
-    """Table of the bins: which are judged (any t with SNR ≤ 10), and does the model beat the frame's filter."""
+    """Table of the bins: which are judged (any t with SNR ≤ 10); does the model beat the frame filter?"""
     is_judged = [bool(part.any()) for part in judged(process).chunk(BINS)]
     below = [bool(m < f) for m, f in zip(bins["model"], bins["frame"], strict=True)]
     return {

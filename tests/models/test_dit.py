@@ -87,7 +87,7 @@ def test_null_has_the_scale_of_normalised_tokens(cond):
     torch.manual_seed(0)
     model = DiT(D, E, width=256, depth=1, heads=2)
     tokens = model.text_norm(model.text(cond.tokens))
-    assert float(model.null_token.std() / tokens.std()) == pytest.approx(1, abs=0.15)
+    assert (model.null_token.std() / tokens.std()).item() == pytest.approx(1, abs=0.15)
 
 
 def test_text_padding_changes_nothing(cond, batch, randomise):
