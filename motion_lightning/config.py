@@ -54,9 +54,10 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
                 run(cfg)
             except Exception as error:
                 # In a sweep Hydra names the failed job first; a single job needs no more than the one line.
-                if HydraConfig.get().mode == RunMode.MULTIRUN or cfg.get("debug"):
+                line = explain(error, config_name)
+                if line is None or cfg.get("debug") or HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise
-                _stop(error, config_name)
+                _stop(line)
 
         @functools.wraps(run)
         def command() -> None:
@@ -73,9 +74,10 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
             except KeyboardInterrupt:
                 sys.exit("interrupted")
             except Exception as error:
-                if "debug=true" in (argument.lower() for argument in sys.argv):
+                line = explain(error, config_name)
+                if line is None or "debug=true" in (argument.lower() for argument in sys.argv):
                     raise
-                _stop(error, config_name)
+                _stop(line)
 
         return command
 
@@ -97,11 +99,7 @@ def quote_free_text(argument: str) -> str:
     return f"{match[1]}'{text}'"
 
 
-def _stop(error: Exception, config_name: str) -> None:
-    """Exit with one line if the error is the user's; let anything else be seen whole."""
-    line = explain(error, config_name)
-    if line is None:
-        raise error
+def _stop(line: str) -> None:
     print(f"error: {line}", file=sys.stderr)
     sys.exit(2)
 
