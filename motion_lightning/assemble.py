@@ -26,9 +26,7 @@ def fit_statistics(model: Diffusion, store: Store, clips: int = 2000) -> None:
     """Take mean and deviation of all training frames, and the covariance of ``clips`` clips, into the model."""
     mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
     if len(mean) <= int(model.codec.kept.max()):
-        raise UserError(
-            f"{store.path}: its features have {len(mean)} columns, codec.parts needs HumanML3D's 263"
-        )
+        raise UserError(f"{store.path}: its features have {len(mean)} columns, codec.parts needs HumanML3D's 263")
     train = store.split("train")
     chosen = np.random.default_rng(0).permutation(len(train))[:clips]
     frames = torch.from_numpy(np.concatenate([train.features(i) for i in chosen]))
@@ -67,9 +65,7 @@ def load_run(run: str | Path, which: str = "last") -> Run:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(
-            f"{checkpoint} does not fit its own configuration: {' '.join(str(error).split())}"
-        ) from error
+        raise UserError(f"{checkpoint} does not fit its own configuration: {' '.join(str(error).split())}") from error
     folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     return Run(model.eval().requires_grad_(False), state["config"], folder, checkpoint, state["global_step"])
 
@@ -81,7 +77,5 @@ def read_checkpoint(path: Path) -> dict:
         if not {"state_dict", "config", "global_step"} <= state.keys():
             raise KeyError
     except Exception as error:
-        raise UserError(
-            f"{path} is not a checkpoint of motion_lightning: give one that train wrote"
-        ) from error
+        raise UserError(f"{path} is not a checkpoint of motion_lightning: give one that train wrote") from error
     return state

@@ -68,9 +68,7 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
                     sys.argv += [f"hydra.run.dir={argument[7:]}", "hydra.output_subdir=null"]
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
             try:
-                hydra.main(version_base=HYDRA_VERSION, config_path=str(conf_dir()), config_name=config_name)(
-                    job
-                )()
+                hydra.main(version_base=HYDRA_VERSION, config_path=str(conf_dir()), config_name=config_name)(job)()
             except KeyboardInterrupt:
                 sys.exit("interrupted")
             except Exception as error:
@@ -115,9 +113,7 @@ def explain(error: Exception, config_name: str) -> str | None:
                 return _one_line(str(error.__cause__))
             return f"{text} (debug=true shows where)"
         case OverrideParseException():
-            return (
-                f"cannot read the override {error.override}: {text.split(' See https')[0]}; quotes may help"
-            )
+            return f"cannot read the override {error.override}: {text.split(' See https')[0]}; quotes may help"
         case MissingConfigException() if error.missing_cfg_file and error.options:
             group, _, name = error.missing_cfg_file.rpartition("/")
             return f"there is no {group}={name}; there are {', '.join(error.options)}"

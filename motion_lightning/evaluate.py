@@ -81,9 +81,7 @@ def summary(scores: dict) -> str:
     bins = scores["skill"]
     ratio = [m / f for m, f, j in zip(bins["model"], bins["frame"], bins["judged"], strict=True) if j]
     verdict = "passed" if bins["passed"] else "FAILED"
-    lines.append(
-        f"skill   {verdict}: error {min(ratio):.2f} to {max(ratio):.2f} of the linear estimate's, by bin of t"
-    )
+    lines.append(f"skill   {verdict}: error {min(ratio):.2f} to {max(ratio):.2f} of the linear estimate's, by bin of t")
     audit = scores["audit"]
     losses = "  ".join(f"{name} {audit[name][0]:.4f}" for name in ("right", "null", "wrong"))
     lines.append(f"audit   {'passed' if audit['passed'] else 'FAILED'}: {losses}")

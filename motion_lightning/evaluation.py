@@ -30,9 +30,7 @@ Progress = Callable[[Iterable], Iterable]
 
 
 @torch.no_grad()
-def denoising_scores(
-    model: Diffusion, split: Split, train: Split, batch_size: int, progress: Progress = iter
-) -> dict:
+def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: int, progress: Progress = iter) -> dict:
     """Skill per bin of t against linear estimates from training data, and the conditioning audit.
 
     Every clip is noised once in every bin, with noise and timestep fixed by its index. The audit's wrong caption is
@@ -60,10 +58,7 @@ def denoising_scores(
         for number in range(BINS):
             t = bin_timesteps(process, number, batch.info.clip)
             x_t = process.noise(x0, t, eps) * mask[..., None]
-            error = {
-                name: squared_error(model.predict(x_t, t, ctx, mask), x0, mask)
-                for name, ctx in contexts.items()
-            }
+            error = {name: squared_error(model.predict(x_t, t, ctx, mask), x0, mask) for name, ctx in contexts.items()}
             for name, values in error.items():
                 losses[name].append(values.numpy())
             linear = [squared_error(estimate(x_t, t, mask), x0, mask) for estimate in (frame, sequence)]
@@ -137,18 +132,14 @@ def nearest_distance(samples: list[np.ndarray], train: list[np.ndarray], frames:
     """
 
     def flat(clips):
-        return torch.from_numpy(
-            np.stack([c[:frames] for c in clips if len(c) >= frames]).astype(np.float32)
-        ).flatten(1)
+        return torch.from_numpy(np.stack([c[:frames] for c in clips if len(c) >= frames]).astype(np.float32)).flatten(1)
 
     a, b = flat(samples), flat(train)
     squared = torch.cdist(a, b).square().min(1).values / (frames * samples[0].shape[1])
     return squared.sqrt().numpy()
 
 
-def physical_scores(
-    samples: list[np.ndarray], raw: list[np.ndarray], real: list[np.ndarray], skeleton
-) -> dict:
+def physical_scores(samples: list[np.ndarray], raw: list[np.ndarray], real: list[np.ndarray], skeleton) -> dict:
     """Jitter and foot slide of samples beside real motion; "raw" is before positions and velocities are reconciled."""
     out = {}
     for name, measure in (("jitter", jitter), ("foot_slide", foot_slide)):
@@ -238,9 +229,7 @@ def score_run(
         }
     chosen = np.random.default_rng(seed).permutation(len(part))[:shown]
     views = [
-        ClipView(
-            joints[i], caption="", title=title, fps=model.codec.skeleton.fps, group=store.texts[texts[i]]
-        )
+        ClipView(joints[i], caption="", title=title, fps=model.codec.skeleton.fps, group=store.texts[texts[i]])
         for i in chosen
         for title, joints in (("sample", samples), ("real", real))
     ]

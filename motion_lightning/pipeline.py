@@ -68,9 +68,7 @@ class Diffusion(nn.Module):
             B tensors (T_i, D) in the space of x.
         """
         device = cond.pooled.device
-        mask = (
-            torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
-        )  # (B, T)
+        mask = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]  # (B, T)
         noise = SampleNoise([seed * 1_000_003 + i for i in range(len(lengths))])
         x_T = noise(torch.empty(*mask.shape, self.codec.features, device=device))
 

@@ -20,9 +20,7 @@ def prepare(cfg) -> None:
     path = ensure_store(cfg)
     manifest = json.loads((path / "manifest.json").read_text())
     minutes = sum(manifest["minutes"].values())
-    print(
-        f"ready: {manifest['counts']['clips']} clips, {minutes:.1f} min, {len(manifest['rejected'])} left out"
-    )
+    print(f"ready: {manifest['counts']['clips']} clips, {minutes:.1f} min, {len(manifest['rejected'])} left out")
     for entry in manifest["rejected"][:10]:
         print(f"  {entry['id']} ({entry['where']}): {entry['reason']}")
     if len(manifest["rejected"]) > 10:

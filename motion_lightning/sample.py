@@ -35,9 +35,7 @@ def sample(cfg: DictConfig) -> None:
     one = encoder.encode([str(cfg.prompt)])
     cond = type(one)(*(part.repeat_interleave(cfg.n, 0) for part in one))
     lengths = [round(cfg.seconds * skeleton.fps)] * cfg.n
-    samples = run.model.sample(
-        cond, lengths, sampling, seed=cfg.seed, progress=lambda steps: tqdm(steps, "sampling")
-    )
+    samples = run.model.sample(cond, lengths, sampling, seed=cfg.seed, progress=lambda steps: tqdm(steps, "sampling"))
     joints = [run.model.codec.reconciled(x).cpu().numpy() for x in samples]
 
     words = re.sub(r"\W+", "-", str(cfg.prompt).lower()).strip("-")[:60]
@@ -45,15 +43,10 @@ def sample(cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{words}-seed{cfg.seed}"
     clips = [
-        ClipView(j, caption=str(cfg.prompt), title=f"sample {i + 1}", fps=skeleton.fps)
-        for i, j in enumerate(joints)
+        ClipView(j, caption=str(cfg.prompt), title=f"sample {i + 1}", fps=skeleton.fps) for i, j in enumerate(joints)
     ]
-    setting = (
-        f"step {run.step:,} of {run.folder.name}; {sampling.steps} steps, guidance {sampling.guidance:g}"
-    )
-    write_viewer(
-        f"{stem}.html", clips, title=str(cfg.prompt), skeleton=skeleton, intro_html=f"<p>{setting}</p>"
-    )
+    setting = f"step {run.step:,} of {run.folder.name}; {sampling.steps} steps, guidance {sampling.guidance:g}"
+    write_viewer(f"{stem}.html", clips, title=str(cfg.prompt), skeleton=skeleton, intro_html=f"<p>{setting}</p>")
     write_mp4(f"{stem}.mp4", clips)
     np.savez_compressed(f"{stem}.npz", joints=np.stack(joints), fps=skeleton.fps, prompt=str(cfg.prompt))
     log.info("%s: %s.html (look), %s.mp4, %s.npz (joints in metres)", setting, stem, stem, stem)

@@ -3,6 +3,7 @@
 import csv
 import logging
 import os
+import warnings
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -32,6 +33,7 @@ def train(cfg: DictConfig) -> None:
     from motion_lightning.data.store import Store
     from motion_lightning.lit.diffusion import DiffusionModule
 
+    quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
     store = Store.open(store_path)
@@ -55,9 +57,17 @@ def train(cfg: DictConfig) -> None:
 
         evaluate_run(folder, **instantiate(cfg.evaluate))
     report = folder / ("report.html" if cfg.evaluate else "samples")
-    log.info(
-        'look:  %s\nnext:  python -m motion_lightning.sample run=%s prompt="a person waves"', report, folder
-    )
+    log.info('look:  %s\nnext:  python -m motion_lightning.sample run=%s prompt="a person waves"', report, folder)
+
+
+def quieten() -> None:
+    """Keep back what Lightning tells every user of every run and no user of this one can act on."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch").propagate = False  # else each line comes twice
+    for text in (".*logs directory.*not empty", ".*smaller than the logging interval", ".*does not have many workers",
+                 ".*treespec.*deprecated", ".*exists and is not empty"):  # fmt: skip
+        warnings.filterwarnings("ignore", text)
 
 
 def find_last(folder: Path, resume: bool) -> Path | None:
@@ -78,9 +88,7 @@ def continued(cfg: DictConfig, folder: Path) -> DictConfig:
         if key in ("resume", "debug"):
             continue
         if OmegaConf.select(run, key, default=MISSING) is MISSING:
-            raise UserError(
-                f"{override}: {folder} has no setting {key}, and groups cannot be changed by resume"
-            )
+            raise UserError(f"{override}: {folder} has no setting {key}, and groups cannot be changed by resume")
         OmegaConf.update(run, key, OmegaConf.select(cfg, key))
     return run
 
@@ -148,10 +156,9 @@ def finish(trainer) -> None:
     """Leave nothing behind that a second job in this process would trip over."""
     import torch
 
-    if any(hasattr(logger, "log_video") for logger in trainer.loggers):
-        import wandb
-
-        wandb.finish(quiet=True)
+    for logger in trainer.loggers:
+        if hasattr(logger, "log_video") and trainer.is_global_zero:  # W&B's
+            logger.experiment.finish(quiet=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

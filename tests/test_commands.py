@@ -243,9 +243,7 @@ def test_bad_input_of_a_process_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-)
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")))
 def test_every_experiment_runs(experiment, tmp_path, monkeypatch, request):
     """Two steps of each, with all that it configures, on little data."""
     monkeypatch.chdir(tmp_path)

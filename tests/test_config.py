@@ -148,9 +148,7 @@ def test_bad_input_is_one_line(command, run, arguments, says):
     assert says in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("run", "arguments"), [(nothing, ["promt=x"]), (refuse, []), (build({"sice": 1}), [])]
-)
+@pytest.mark.parametrize(("run", "arguments"), [(nothing, ["promt=x"]), (refuse, []), (build({"sice": 1}), [])])
 def test_debug_shows_where(command, run, arguments):
     with pytest.raises(Exception) as caught:
         command(run, "debug=true", *arguments)
@@ -197,9 +195,7 @@ def test_a_run_lies_in_runs_and_can_be_started_again(command, tmp_path):
         seen.append((cfg.seed, cfg.model.width, run_dir().resolve()))
 
     command(run, "name=first", "seed=7", "model=dit_xs", root="train")
-    command(
-        run, "--config-path", str(tmp_path / "runs/first/.hydra"), "--config-name", "config", root="train"
-    )
+    command(run, "--config-path", str(tmp_path / "runs/first/.hydra"), "--config-name", "config", root="train")
     assert [(seed, width) for seed, width, _ in seen] == [(7, 64), (7, 64)]
     assert seen[0][2] == tmp_path / "runs/first"
 

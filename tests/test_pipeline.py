@@ -126,9 +126,7 @@ def test_seeds_repeat_and_differ(model, cond):
 
 def test_progress_sees_every_step(model, cond):
     seen = []
-    model.sample(
-        cond, LENGTHS, Sampling(ddim, STEPS, 1.0), progress=lambda steps: seen.append(len(steps)) or steps
-    )
+    model.sample(cond, LENGTHS, Sampling(ddim, STEPS, 1.0), progress=lambda steps: seen.append(len(steps)) or steps)
     assert seen == [STEPS]
 
 

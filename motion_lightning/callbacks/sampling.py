@@ -39,9 +39,7 @@ class SampleMotions(L.Callback):
         seed: int = 0,
     ):
         if not prompts or not all(prompt.strip() for prompt in prompts):
-            raise UserError(
-                "callbacks.samples.prompts is empty, or holds an empty prompt: write what to sample"
-            )
+            raise UserError("callbacks.samples.prompts is empty, or holds an empty prompt: write what to sample")
         self.prompts, self.encoder, self.sampling, self.seconds = prompts, encoder, sampling, seconds
         self.folder, self.every, self.seed = Path(folder) / "samples", every, seed
         self.cond, self.validations = None, 0
@@ -50,9 +48,7 @@ class SampleMotions(L.Callback):
         """After the averaging callback's own hook the raw weights are back: this one has to come first."""
         order = [type(c) for c in trainer.callbacks if c is self or isinstance(c, WeightAveraging)]
         if order[0] is not type(self):
-            raise UserError(
-                "SampleMotions stands after the weight averaging in the list of callbacks: put it before"
-            )
+            raise UserError("SampleMotions stands after the weight averaging in the list of callbacks: put it before")
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking:

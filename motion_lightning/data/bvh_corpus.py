@@ -138,9 +138,7 @@ class BvhCorpus:
             pool.shutdown(cancel_futures=True)
 
 
-def convert(
-    recording: Recording, split: str, file: tuple[Path, str], settings: Settings
-) -> list[Clip | Rejected]:
+def convert(recording: Recording, split: str, file: tuple[Path, str], settings: Settings) -> list[Clip | Rejected]:
     """Clips of one recording, or the reason why there are none."""
     archive, member = file
     where = f"{archive.name}/{member}"

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.sampler import Draw, StepBatchSampler
 from motion_lightning.data.store import Split, Store
+from motion_lightning.errors import UserError
 
 
 class MotionDataModule(L.LightningDataModule):
@@ -71,13 +72,13 @@ class MotionDataModule(L.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, name: str) -> DataLoader:
-        """Every clip once with its first caption; ranks take turns by the batch."""
+        """Every clip once with its first caption, dealt out to the ranks."""
         split, trainer = self.store.split(name), self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        size = self.val_batch_size
-        batches = [
-            list(range(i, min(i + size, len(split)))) for i in range(rank * size, len(split), world * size)
-        ]
+        if len(split) < world:
+            raise UserError(f"{self.store.path}: split {name} has {len(split)} clips for {world} processes")
+        share, size = range(rank, len(split), world), self.val_batch_size
+        batches = [list(share[i : i + size]) for i in range(0, len(share), size)]
         return self._loader(_Rows(split, self.max_frames, self.multiple_of), batches)
 
     def _loader(self, rows: Dataset, batches) -> DataLoader:

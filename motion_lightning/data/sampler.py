@@ -52,15 +52,11 @@ class StepBatchSampler(Sampler[list[Draw]]):
         if not len(lengths):
             raise UserError("no clips to train on; prepare a corpus with a training split")
         if batch_size % world_size:
-            raise UserError(
-                f"batch_size={batch_size} cannot be shared by {world_size} devices; take a multiple"
-            )
+            raise UserError(f"batch_size={batch_size} cannot be shared by {world_size} devices; take a multiple")
         self.lengths, self.batch_size, self.seed = np.asarray(lengths), batch_size, seed
         self.steps_per_epoch, self.start_step = steps_per_epoch, start_step
         self.rank, self.world_size = rank, world_size
-        self.bucket = max(
-            1, min(bucket, len(lengths) // batch_size)
-        )  # a window never spans more than two passes
+        self.bucket = max(1, min(bucket, len(lengths) // batch_size))  # a window never spans more than two passes
         self._pass = lru_cache(2)(self._pass)
         self._window = lru_cache(1)(self._window)
 

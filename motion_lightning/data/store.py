@@ -41,18 +41,12 @@ class Store:
             return path
         path = Path(path)
         if not (path / "manifest.json").is_file():
-            state = (
-                "was not prepared to its end"
-                if path.with_name(path.name + ".partial").exists()
-                else "is no store"
-            )
+            state = "was not prepared to its end" if path.with_name(path.name + ".partial").exists() else "is no store"
             raise UserError(f"{path} {state}; run: python -m motion_lightning.prepare")
         manifest = json.loads((path / "manifest.json").read_text())
         again = f"run again: python -m motion_lightning.prepare data={manifest.get('corpus')}"
         if manifest.get("version") != VERSION:
-            raise UserError(
-                f"{path} has format {manifest.get('version')}, this version reads {VERSION}; {again}"
-            )
+            raise UserError(f"{path} has format {manifest.get('version')}, this version reads {VERSION}; {again}")
         for name, file in manifest["files"].items():
             if not (path / name).is_file() or (path / name).stat().st_size != file["bytes"]:
                 raise UserError(f"{path / name} is missing or cut; {again}")
@@ -72,9 +66,7 @@ class Store:
     @cached_property
     def stats(self) -> Stats:
         if not (self.path / "stats.npz").is_file():
-            raise UserError(
-                f"{self.path}: no statistics, for it has no training clips; prepare a corpus with some"
-            )
+            raise UserError(f"{self.path}: no statistics, for it has no training clips; prepare a corpus with some")
         return Stats.load(self.path / "stats.npz")
 
     @property
@@ -164,8 +156,7 @@ class Split:
         texts = [self.text_ids(i)[0] for i in indices] if texts is None else texts
         starts = [0] * len(indices) if starts is None else starts
         clips = [
-            self.features(i)[a : a + max_frames if max_frames else None]
-            for i, a in zip(indices, starts, strict=True)
+            self.features(i)[a : a + max_frames if max_frames else None] for i, a in zip(indices, starts, strict=True)
         ]
         lengths = torch.tensor([len(clip) for clip in clips])
         frames = -(-max(frames, *map(len, clips)) // multiple_of) * multiple_of
@@ -189,9 +180,7 @@ class Split:
         """All clips with their first captions, in ``order`` or as they lie; the last batch may be short."""
         order = range(len(self)) if order is None else order
         for start in range(0, len(order), batch_size):
-            yield self.collate(
-                order[start : start + batch_size], max_frames=max_frames, multiple_of=multiple_of
-            )
+            yield self.collate(order[start : start + batch_size], max_frames=max_frames, multiple_of=multiple_of)
 
 
 class TextCache:

@@ -40,12 +40,8 @@ class Report:
     rejected: list[Rejected]
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.corpus}: {self.clips} clips, {self.minutes:.1f} min, {self.texts} different captions"
-        ]
-        lines += [
-            f"  {name:5} {clips} clips, {minutes:.1f} min" for name, (clips, minutes) in self.splits.items()
-        ]
+        lines = [f"{self.corpus}: {self.clips} clips, {self.minutes:.1f} min, {self.texts} different captions"]
+        lines += [f"  {name:5} {clips} clips, {minutes:.1f} min" for name, (clips, minutes) in self.splits.items()]
         reasons = Counter(r.reason for r in self.rejected)
         lines += [f"  left out {count}: {reason}" for reason, count in reasons.most_common()]
         return "\n".join([*lines, f"  took {self.seconds:.0f} s"])
@@ -84,9 +80,7 @@ def prepare_store(
         entries = _write_clips(corpus, partial, min_frames, progress)
         kept = [entry for entry in entries if "frames" in entry]
         if not kept:
-            raise UserError(
-                f"{corpus.name}: no clip is left, e.g. {entries[0] if entries else 'the corpus is empty'}"
-            )
+            raise UserError(f"{corpus.name}: no clip is left, e.g. {entries[0] if entries else 'the corpus is empty'}")
         _write_embeddings(encoder, partial, progress)
         _finish(partial, plan, entries)
         shutil.rmtree(old, ignore_errors=True)
@@ -222,9 +216,7 @@ def _write_embeddings(encoder: TextEncoder, folder: Path, progress: bool) -> Non
             cond = encoder.encode(chunk)
             tokens, pooled = cond.tokens.numpy().astype(np.float16), cond.pooled.numpy().astype(np.float16)
             if not (np.isfinite(tokens).all() and np.isfinite(pooled).all()):
-                raise UserError(
-                    f"text encoder {encoder.name}: embeddings do not fit into half precision; use another"
-                )
+                raise UserError(f"text encoder {encoder.name}: embeddings do not fit into half precision; use another")
             for row, length, mean in zip(tokens, cond.mask.sum(1).tolist(), pooled, strict=True):
                 files["tokens"].append(row[:length])
                 files["pooled"].append(mean)
@@ -245,9 +237,7 @@ def _finish(folder: Path, plan: dict[str, Any], entries: list[dict]) -> None:
         features = Ragged(folder, "features", np.float32, columns)
         train = (features[i] for i, entry in enumerate(kept) if entry["split"] == "train")
         frame_statistics(train).save(folder / "stats.npz")
-    files = {
-        file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in data_files(folder)
-    }
+    files = {file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in data_files(folder)}
     manifest = {
         **plan,
         "made_with": {"motion_lightning": __version__, "numpy": np.__version__},

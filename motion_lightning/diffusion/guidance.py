@@ -16,9 +16,7 @@ def concat(first, second):
     return first._make(parts) if hasattr(first, "_make") else type(first)(parts)
 
 
-def classifier_free(
-    predict: Callable, cond_ctx, null_ctx, scale: float
-) -> Callable[[Tensor, Tensor], Tensor]:
+def classifier_free(predict: Callable, cond_ctx, null_ctx, scale: float) -> Callable[[Tensor, Tensor], Tensor]:
     """``denoise(x_t, t) -> x0_hat`` that moves the prediction away from the unconditional one.
 
     predict(x_t (B, ...), t (B,), ctx) -> x0_hat (B, ...) is called once a step, on a batch of 2 B in the

@@ -101,21 +101,25 @@ class DiffusionModule(L.LightningModule):
             out["velocity"] = velocity_loss(joints, codec.joints(x0), mask)
         return out
 
+    @property
+    def random(self) -> StepRandom:
+        """Draws of this rank."""
+        return StepRandom(self.seed, self.global_rank, self.trainer.world_size)
+
+    @property
+    def batches_done(self) -> int:
+        """Batches seen so far, also by the runs that this one goes on from; several make a step if they accumulate."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """t, noise and condition drop of this rank's part of the global batch of this step."""
-        random, step, size = (
-            StepRandom(self.seed, self.global_rank, self.trainer.world_size),
-            self.global_step,
-            len(batch.x),
-        )
+        random, step, size = self.random, self.batches_done, len(batch.x)
         like = batch.x.new_empty(*batch.mask.shape, self.model.codec.features)
         t = random.timesteps(step, size, self.model.process.steps).to(self.device)
         return t, random.noise(step, like), random.drop(step, size, self.cond_drop).to(self.device)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        torch.manual_seed(
-            StepRandom(self.seed, self.global_rank, self.trainer.world_size).layer_seed(self.global_step)
-        )
+        torch.manual_seed(self.random.layer_seed(self.batches_done))
         loss = self.compute_loss(batch, *self.draw(batch))
         size = len(batch.x)
         self.log("train/loss", loss.total, batch_size=size, prog_bar=True)
@@ -139,9 +143,7 @@ class DiffusionModule(L.LightningModule):
             ("null", batch.cond, True),
             ("wrong", type(batch.cond)(*(part.roll(1, 0) for part in batch.cond)), False),
         ]:
-            losses[name] = squared_error(
-                self.model.predict(x_t, t, self.model.encode(cond, drop), mask), x0, mask
-            )
+            losses[name] = squared_error(self.model.predict(x_t, t, self.model.encode(cond, drop), mask), x0, mask)
         self.audit.update(t, process.steps, [*losses.values()])
         snr = process.snr(t)
         linear = squared_error(self.frame_wiener(x_t, t), x0, mask)

@@ -44,9 +44,7 @@ def read_program(joints: np.ndarray, fps: float = 20) -> Reading:
     found += lower_body.bows(s, found)
     busy = [e for e in found if e.action in ("jump", "run", "march", "squat", "kick")]
     lifted = upper_body.raises(s)
-    lifted = [
-        e for e in lifted if not any(o.covers(e.start, e.end) > 0.5 for o in busy if o.action == "jump")
-    ]
+    lifted = [e for e in lifted if not any(o.covers(e.start, e.end) > 0.5 for o in busy if o.action == "jump")]
     arms = lifted + upper_body.waves(s, busy + lifted)
     arms += upper_body.throws(s, busy + arms)
     arms += upper_body.punches(s, busy + arms)

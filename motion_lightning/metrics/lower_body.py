@@ -18,9 +18,7 @@ def hops(s: Signals) -> list[Event]:
         side = OTHER[free]
         for a, b in runs(s.lift[free] > 0.08, longest_gap=2):
             inside = [
-                (i, j)
-                for i, j in runs(s.lift[side] > 0.012)
-                if i > a and j < b and s.lift[side][i:j].max() > 0.022
+                (i, j) for i, j in runs(s.lift[side] > 0.012) if i > a and j < b and s.lift[side][i:j].max() > 0.022
             ]
             if b - a < 0.6 * s.fps or not inside or s.velocity[a:b, 1].mean() < 0.1:
                 continue

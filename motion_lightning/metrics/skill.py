@@ -128,11 +128,7 @@ def audit(right: np.ndarray, null: np.ndarray, wrong: np.ndarray, draws: int = 2
         return [float(values.mean()), *(float(q) for q in np.quantile(means, [0.025, 0.975]))]
 
     listens, null_above = interval(null - right), interval(null - wrong)
-    alarm = (
-        "the null condition does worse than a wrong caption: it is undertrained"
-        if null_above[1] > 0
-        else None
-    )
+    alarm = "the null condition does worse than a wrong caption: it is undertrained" if null_above[1] > 0 else None
     return {
         "right": interval(right),
         "null": interval(null),
@@ -144,9 +140,7 @@ def audit(right: np.ndarray, null: np.ndarray, wrong: np.ndarray, draws: int = 2
     }
 
 
-def eps_error(
-    predict: Callable, x0: Tensor, eps: Tensor, t: Tensor, mask: Tensor, process: Process
-) -> Tensor:
+def eps_error(predict: Callable, x0: Tensor, eps: Tensor, t: Tensor, mask: Tensor, process: Process) -> Tensor:
     """eps-MSE (B,) of ``predict(x_t, t) -> x0_hat``: SNR times the error of x0_hat."""
     x_t = process.noise(x0, t, eps) * mask[..., None]
     return squared_error(predict(x_t, t), x0, mask).double() * process.snr(t)

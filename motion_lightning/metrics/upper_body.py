@@ -23,9 +23,7 @@ def raises(s: Signals) -> list[Event]:
             out.append(Event("stretch", int(start), int(end) + 1, tempo=tempo_of(1.02, start, end, s.fps)))
         else:
             tempo = tempo_of(0.78, start, end, s.fps)
-            out.append(
-                Event("raise_arm", int(start), int(end) + 1, side="both" if both else side, tempo=tempo)
-            )
+            out.append(Event("raise_arm", int(start), int(end) + 1, side="both" if both else side, tempo=tempo))
     return out
 
 

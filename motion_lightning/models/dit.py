@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motion_lightning.errors import UserError
 from motion_lightning.models.layers import (
     CrossAttention,
     Patches,
@@ -72,6 +73,8 @@ class DiT(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        if width % heads or width % 4:
+            raise UserError(f"model.width={width} is no multiple of 4 and of model.heads={heads}: change one of them")
         self.width = width
         self.patches = Patches(features, width, patch, overlap)
         self.time = TimeEmbedding(width)
@@ -139,6 +142,4 @@ class DiT(nn.Module):
         """(B, N) → (B, N, W): each token's distance from the start and from the end; a motion has both."""
         start = torch.arange(valid.shape[1], device=valid.device)
         end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
-        return torch.cat(
-            [sinusoid(start.expand_as(end), self.width // 2), sinusoid(end, self.width // 2)], dim=-1
-        )
+        return torch.cat([sinusoid(start.expand_as(end), self.width // 2), sinusoid(end, self.width // 2)], dim=-1)

@@ -254,9 +254,7 @@ def _motion(lines: list[str], start: int, width: int, name: str) -> tuple[np.nda
         _blame(lines, rows, width, name)
     if len(values) < frames:
         end = rows[-1] + 1 if rows else len(lines)
-        raise UserError(
-            f"{name} line {end}: the file ends after {len(values)} of {frames} frames; is it cut?"
-        )
+        raise UserError(f"{name} line {end}: the file ends after {len(values)} of {frames} frames; is it cut?")
     if len(values) > frames:
         raise UserError(f"{name} line {rows[frames] + 1}: expected the end after {frames} frames, found more")
     return values, frame_time
@@ -270,9 +268,7 @@ def _field(lines: list[str], i: int, label: str, name: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < np.inf:
-        raise UserError(
-            f"{name} line {i + 1}: expected '{label}:' and a positive number, found {lines[i][:40]!r}"
-        )
+        raise UserError(f"{name} line {i + 1}: expected '{label}:' and a positive number, found {lines[i][:40]!r}")
     return value
 
 

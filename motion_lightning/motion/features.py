@@ -136,9 +136,7 @@ def retarget(joints: np.ndarray | Tensor, skeleton: Skeleton) -> np.ndarray:
     if (flat := lengths[:, children, 0] < 1e-9).any():
         frame, bone = np.argwhere(flat)[0]
         ends = f"{skeleton.joints[parents[bone]]} and {skeleton.joints[children[bone]]}"
-        raise UserError(
-            f"{ends} coincide in frame {frame}: a bone without direction has no rotation; fix the joints"
-        )
+        raise UserError(f"{ends} coincide in frame {frame}: a bone without direction has no rotation; fix the joints")
     scale = skeleton.bone_lengths[list(skeleton.legs)].sum() / lengths[0, list(skeleton.legs)].sum()
     bones[:, children] *= skeleton.bone_lengths[children, None] / lengths[:, children]
     out = np.empty_like(joints)
@@ -172,14 +170,10 @@ def _checked(joints: np.ndarray | Tensor, skeleton: Skeleton) -> np.ndarray:
     joints = np.asarray(joints, dtype=np.float64)
     expected = len(skeleton.joints)
     if joints.ndim != 3 or joints.shape[1:] != (expected, 3):
-        raise UserError(
-            f"joints have shape {joints.shape}, should be (frames, {expected}, 3) for {skeleton.name}"
-        )
+        raise UserError(f"joints have shape {joints.shape}, should be (frames, {expected}, 3) for {skeleton.name}")
     if len(joints) < 2:
         raise UserError(f"a motion of {len(joints)} frames has no velocity: give 2 or more")
     if (bad := ~np.isfinite(joints).all(-1)).any():
         frame, joint = np.argwhere(bad)[0]
-        raise UserError(
-            f"joint {skeleton.joints[joint]} of frame {frame} is not a number: repair or drop the clip"
-        )
+        raise UserError(f"joint {skeleton.joints[joint]} of frame {frame} is not a number: repair or drop the clip")
     return joints

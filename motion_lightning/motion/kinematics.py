@@ -69,9 +69,7 @@ def inverse_kinematics(joints: Tensor, skeleton: Skeleton, heading: Tensor) -> T
     root = torch.stack([half.cos(), zero, half.sin(), zero], dim=-1)  # (..., T, 4)
     turns = torch.cat([root[..., None, :], turns], dim=-2)  # (..., T, J, 4), from the world
     before = {child: parent for chain in skeleton.chains for parent, child in pairwise(chain[1:])}
-    local = quat_multiply(
-        quat_conjugate(turns[..., [before.get(c, 0) for c in children], :]), turns[..., 1:, :]
-    )
+    local = quat_multiply(quat_conjugate(turns[..., [before.get(c, 0) for c in children], :]), turns[..., 1:, :])
     return torch.cat([root[..., None, :], local], dim=-2)
 
 

@@ -86,9 +86,7 @@ def _fuse(joints: Tensor, velocity: Tensor, weight: Tensor, smoothness: float) -
     eye = torch.eye(frames, dtype=joints.dtype, device=joints.device)
     delta = eye[1:] - eye[:-1]  # (T-1, T)
     third = delta[2:, 2:] @ delta[1:, 1:] @ delta  # (T-3, T)
-    normal = (
-        eye + smoothness * third.T @ third + torch.einsum("ti,tj,tk->jik", delta, weight, delta)
-    )  # (J, T, T)
+    normal = eye + smoothness * third.T @ third + torch.einsum("ti,tj,tk->jik", delta, weight, delta)  # (J, T, T)
     right = joints + torch.einsum("ti,tj,tjc->ijc", delta, weight, velocity)  # (T, J, 3)
     return torch.linalg.solve(normal, right.transpose(0, 1)).transpose(0, 1)
 
@@ -108,15 +106,11 @@ def _restore_bones(joints: Tensor, skeleton: Skeleton) -> Tensor:
                 out[:, parent], joints[:, child], joints[:, ankle], length[child], length[ankle]
             )
         else:
-            out[:, child] = out[:, parent] + length[child] * normalize(
-                joints[:, child] - joints[:, parent], dim=-1
-            )
+            out[:, child] = out[:, parent] + length[child] * normalize(joints[:, child] - joints[:, parent], dim=-1)
     return out
 
 
-def _two_bones(
-    hip: Tensor, knee: Tensor, ankle: Tensor, upper: Tensor, lower: Tensor
-) -> tuple[Tensor, Tensor]:
+def _two_bones(hip: Tensor, knee: Tensor, ankle: Tensor, upper: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
     """Knee and ankle (T, 3) of exact bone lengths, the ankle where asked if the leg reaches, the knee near its hint."""
     reach = ankle - hip
     distance = reach.norm(dim=-1, keepdim=True).clamp(min=1e-6)

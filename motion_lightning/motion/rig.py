@@ -46,9 +46,7 @@ class Rig:
             return positions[:, j] + rotations[:, j] @ bvh.end_sites[j] if is_end else positions[:, j]
 
         if missing := [target for target in targets if target not in self.joints]:
-            raise UserError(
-                f"rig {self.name} does not say where {missing[0]} is, only {', '.join(self.joints)}"
-            )
+            raise UserError(f"rig {self.name} does not say where {missing[0]} is, only {', '.join(self.joints)}")
         joints = [sum(w * place(s, t) for s, w in self.joints[t].items()) for t in targets]
         return self.unit * np.stack(joints, axis=1) @ UP[self.up].T
 

@@ -49,9 +49,7 @@ class Skeleton:
 def load_skeleton(name_or_path: str | Path = "humanml22") -> Skeleton:
     """Skeleton of a YAML file, or of ``conf/skeleton/<name>.yaml``; UserError says what a file got wrong."""
     path = Path(name_or_path)
-    return _load(
-        path if path.suffix in (".yaml", ".yml") else conf_dir() / "skeleton" / f"{name_or_path}.yaml"
-    )
+    return _load(path if path.suffix in (".yaml", ".yml") else conf_dir() / "skeleton" / f"{name_or_path}.yaml")
 
 
 @lru_cache
@@ -106,9 +104,7 @@ def _parse(spec: object) -> Skeleton:
     bones = [(j, p) for j, p in enumerate(parents) if p >= 0]
     if sorted(on_chains) != bones:
         child, parent = sorted(set(on_chains) ^ set(bones) or {b for b in bones if on_chains.count(b) > 1})[0]
-        raise _Wrong(
-            f"chains must hold every bone once and nothing else; look at {names[parent]} - {names[child]}"
-        )
+        raise _Wrong(f"chains must hold every bone once and nothing else; look at {names[parent]} - {names[child]}")
     feet = spec["feet"]
     if not isinstance(feet, dict) or feet.keys() != {"left", "right"}:
         raise _Wrong(f"feet should give left and right, got {feet!r}")

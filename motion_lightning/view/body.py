@@ -31,9 +31,7 @@ def figure(skeleton: Skeleton) -> Figure:
     sides = ["centre"] * len(skeleton.joints)
     for left, right in skeleton.pairs:
         sides[left], sides[right] = "left", "right"
-    radii = [
-        next((r for word, r in THICKNESS.items() if word in name.lower()), 0.038) for name in skeleton.joints
-    ]
+    radii = [next((r for word, r in THICKNESS.items() if word in name.lower()), 0.038) for name in skeleton.joints]
     head = next((j for j, name in enumerate(skeleton.joints) if "head" in name.lower()), None)
     return Figure(
         joints=list(skeleton.joints),

@@ -54,17 +54,13 @@ def line_chart(
     parts = []
     if shade:
         a, b = (px(min(max(x, x0), x1)) for x in shade)
-        parts.append(
-            f'<rect class="shade" x="{a}" y="{top}" width="{max(0, b - a)}" height="{bottom - top}"/>'
-        )
+        parts.append(f'<rect class="shade" x="{a}" y="{top}" width="{max(0, b - a)}" height="{bottom - top}"/>')
     for y in y_ticks:
         parts.append(f'<line class="rule" x1="{left}" x2="{right}" y1="{py(y)}" y2="{py(y)}"/>')
         parts.append(f'<text x="{left - 8}" y="{py(y) + 4}" text-anchor="end">{short(y)}</text>')
     for x in x_ticks:
         parts.append(f'<text x="{px(x)}" y="{bottom + 18}" text-anchor="middle">{short(x)}</text>')
-    parts.append(
-        f'<text class="label" x="{right}" y="{height - 6}" text-anchor="end">{html.escape(x_label)}</text>'
-    )
+    parts.append(f'<text class="label" x="{right}" y="{height - 6}" text-anchor="end">{html.escape(x_label)}</text>')
     for line, pieces in drawn:
         if any(high > low for _, _, low, high in pieces) and len(pieces) > 2:
             edge = [(x, high) for x, _, _, high in pieces] + [(x, low) for x, _, low, _ in reversed(pieces)]
@@ -108,9 +104,7 @@ def interval_chart(rows: Sequence[tuple[str, float, float, float, str]], label: 
         parts.append(f'<text class="name" x="0" y="{y + 4}">{html.escape(name)}</text>')
         parts.append(f'<line class="interval {tone}" x1="{px(a)}" x2="{px(b)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot {tone}" cx="{px(mean)}" cy="{y}" r="5">{tip}</circle>')
-    parts.append(
-        f'<text class="label" x="{right}" y="{height - 4}" text-anchor="end">{html.escape(label)}</text>'
-    )
+    parts.append(f'<text class="label" x="{right}" y="{height - 4}" text-anchor="end">{html.escape(label)}</text>')
     return _svg(parts, (width, height), f"{label}: {', '.join(r[0] for r in rows)}")
 
 
@@ -127,9 +121,7 @@ def short(value: float) -> str:
 
 
 def _svg(parts: list[str], size: tuple[int, int], label: str) -> str:
-    head = (
-        f'<svg class="chart" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{html.escape(label)}">'
-    )
+    head = f'<svg class="chart" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{html.escape(label)}">'
     return head + "".join(parts) + "</svg>"
 
 

@@ -42,9 +42,7 @@ def frame_all(joints: np.ndarray, figure: Figure, away: np.ndarray, aspect: floa
     return fit(np.concatenate([points, floor]).reshape(-1, 3), aspect)
 
 
-def draw_clip(
-    joints: np.ndarray, figure: Figure, camera: Camera, away: np.ndarray, fps: float, size: int
-) -> Iterator:
+def draw_clip(joints: np.ndarray, figure: Figure, camera: Camera, away: np.ndarray, fps: float, size: int) -> Iterator:
     """Square pictures of `size` pixels, one a frame of (T, J, 3); `away` (T, 3) moves the camera along."""
     wide = size * FINE
     still = not away.any()
@@ -150,9 +148,7 @@ def _body(pen: ImageDraw.ImageDraw, pose: np.ndarray, figure: Figure, at) -> Non
     behind = 1 / near - 1 / scale[0]  # of the root, in units of the focal length
     fog = np.clip(0.16 + 0.3 * behind * pen.im.size[1] / 2 / np.tan(FIELD / 2), 0, 0.42)[:, None]
     colours = np.array([COLOURS[side] for side in sides]) * (1 - fog) + np.array(COLOURS["panel"]) * fog
-    tints = [
-        np.rint(colours + share * (tint - colours)).astype(int).tolist() for _, _, (tint, share) in TONES
-    ]
+    tints = [np.rint(colours + share * (tint - colours)).astype(int).tolist() for _, _, (tint, share) in TONES]
     for k in np.argsort(near).tolist():  # far ones first
         pen.polygon(rims[k], fill=COLOURS["panel"])
         for outlines, tint in zip(shapes, tints, strict=True):

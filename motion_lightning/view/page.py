@@ -40,9 +40,7 @@ def write_viewer(
     return write_text(path, viewer_html(clips, title, skeleton, intro_html))
 
 
-def viewer_html(
-    clips: list[ClipView], title: str, skeleton: Skeleton | None = None, intro_html: str = ""
-) -> str:
+def viewer_html(clips: list[ClipView], title: str, skeleton: Skeleton | None = None, intro_html: str = "") -> str:
     """A whole page. `intro_html` goes in unescaped below the title; no skeleton means humanml22."""
     style, script = viewer_assets()
     body = f"<header><h1>{html.escape(title)}</h1>\n{intro_html}</header>\n{viewer_fragment(clips, skeleton)}"
@@ -70,9 +68,7 @@ def viewer_fragment(clips: list[ClipView], skeleton: Skeleton | None = None) -> 
         few = " mv-few" if len(panels) < 4 and not group else ""
         room = f' style="--panels:{len(panels)}"' if group else ""
         grid = f'<div class="mv-grid{few}">\n' + "\n".join(panels) + "\n</div>"
-        rows.append(
-            f'<section class="mv-group{" mv-named" if group else ""}"{room}>{heading}{grid}</section>'
-        )
+        rows.append(f'<section class="mv-group{" mv-named" if group else ""}"{room}>{heading}{grid}</section>')
     return _read("viewer.html").substitute(panels="\n".join(rows), data=_json(data))
 
 
@@ -96,9 +92,7 @@ def check(clip: ClipView, skeleton: Skeleton, number: int) -> None:
         raise UserError(f"{where} has joints of shape {shape}; {skeleton.name} needs (frames, {want[0]}, 3)")
     if not (np.abs(clip.joints) < 1e5).all():  # False for NaN, too
         frame = int(np.argmin((np.abs(clip.joints) < 1e5).all((1, 2))))
-        raise UserError(
-            f"{where} is not finite, or farther than 100 km away, at frame {frame}; units are metres"
-        )
+        raise UserError(f"{where} is not finite, or farther than 100 km away, at frame {frame}; units are metres")
 
 
 def encode_joints(joints: np.ndarray) -> str:

@@ -104,8 +104,4 @@ def _headline(curves: sections.Curves, evaluation: dict, skill: dict | None) -> 
     for part, rows in (evaluation.get("attributes") or {}).items():
         if "action" in (rows or {}):
             tiles[f"action, {html.escape(part)}"] = share(sections.accuracy(rows["action"], "model"))
-    return (
-        '<dl class="tiles">'
-        + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in tiles.items())
-        + "</dl>"
-    )
+    return '<dl class="tiles">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in tiles.items()) + "</dl>"

@@ -86,9 +86,7 @@ def skill(figures: dict | None) -> str:
 def audit(figures: dict | None) -> str:
     """Loss with the right, no and a wrong caption, with intervals."""
     tones = {"right": "c1", "null": "soft", "wrong": "c3"}
-    rows = [
-        (name, *_interval(figures[name]), tone) for name, tone in tones.items() if name in (figures or {})
-    ]
+    rows = [(name, *_interval(figures[name]), tone) for name, tone in tones.items() if name in (figures or {})]
     if not rows:
         return ""
     text = (
@@ -171,9 +169,7 @@ def config(settings: dict) -> str:
 
 def provenance(figures: dict | None) -> str:
     """What the figures were made from."""
-    facts = (
-        f"<div><dt>{html.escape(str(k))}</dt><dd>{plain(v)}</dd></div>" for k, v in (figures or {}).items()
-    )
+    facts = (f"<div><dt>{html.escape(str(k))}</dt><dd>{plain(v)}</dd></div>" for k, v in (figures or {}).items())
     return f'<dl class="facts">{"".join(facts)}</dl>' if figures else ""
 
 
@@ -185,13 +181,10 @@ def commands(run: str) -> str:
         "Train another": "train --help",
     }
     return "".join(
-        f"<p class=command>{what}</p><pre>python -m motion_lightning.{line}</pre>"
-        for what, line in lines.items()
+        f"<p class=command>{what}</p><pre>python -m motion_lightning.{line}</pre>" for what, line in lines.items()
     )
 
 
 def _interval(value: float | list) -> tuple[float, float, float]:
-    values = [
-        math.nan if v is None else v for v in (value if isinstance(value, list | tuple) else [value] * 3)
-    ]
+    values = [math.nan if v is None else v for v in (value if isinstance(value, list | tuple) else [value] * 3)]
     return values[0], values[1], values[2]

@@ -32,12 +32,8 @@ class Corpus:
             return Rejected(f"c{i}", f"recording {i}", "unreadable")
         rng = np.random.default_rng([self.seed, i])
         features = rng.standard_normal((rng.integers(20, 61), self.width)).astype(np.float32) * 2 + 1
-        captions = [f"a person does number {i % 13}", f"some körper moves {'on and ' * (i % 4)}on"][
-            : 1 + i % 2
-        ]
-        return Clip(
-            f"c{i}", features, captions, ("train", "train", "val", "test")[i % 4], {"program": {"i": i}}
-        )
+        captions = [f"a person does number {i % 13}", f"some körper moves {'on and ' * (i % 4)}on"][: 1 + i % 2]
+        return Clip(f"c{i}", features, captions, ("train", "train", "val", "test")[i % 4], {"program": {"i": i}})
 
     def clips(self) -> Iterator[Clip | Rejected]:
         for i in range(self.n):

@@ -75,9 +75,7 @@ def test_a_recording_becomes_a_clip_at_its_true_speed(folder, rig):
     walker(folder / "a.bvh", 301, 60, speed=1.3)
     text = (folder / "a.bvh").read_text()
     (folder / "a.bvh").write_text(text.replace(f"Frame Time: {1 / 60:.10g}", "Frame Time: 0.00833333"))
-    caption_file(
-        folder, row("same.yaml", labels={"folder": "x"}, flags=["fast"], license="CC0", source="here")
-    )
+    caption_file(folder, row("same.yaml", labels={"folder": "x"}, flags=["fast"], license="CC0", source="here"))
     (clip,) = clips(folder)
     assert clip.features.shape == (100, 263)
     assert clip.features.dtype == np.float32
@@ -178,10 +176,7 @@ def test_zips_and_processes_give_the_same_clips(folder, rig, tmp_path):
         with zipfile.ZipFile(packed / name, "w", kind) as archive:
             for k in range(5):
                 archive.write(folder / f"{k}.bvh", f"sub/{k}.bvh")
-    rows = [
-        {**r, "file": f"sub/{r['file']}", "archive": ("one.zip", "two.zip")[i % 2]}
-        for i, r in enumerate(rows)
-    ]
+    rows = [{**r, "file": f"sub/{r['file']}", "archive": ("one.zip", "two.zip")[i % 2]} for i, r in enumerate(rows)]
     caption_file(packed, *({**r, "id": r["file"][4:-4]} for r in rows))
     for source, workers in ((packed, 1), ([packed / "one.zip", packed / "two.zip"], 0)):
         found = list(BvhCorpus(source, workers=workers).clips())

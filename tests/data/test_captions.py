@@ -148,9 +148,7 @@ def test_left_and_right_are_told_alike():
         other = {"left": "right"}
         mirrored = Segment(**{k: other.get(v, v) for k, v in vars(segment).items()})
         pair = [captions(Program((s,)), np.random.default_rng(5), n=10) for s in (segment, mirrored)]
-        plain = [
-            [re.sub(r"(an? )?((counter|anti)-?)?clock", "clock", t.lower()) for t in texts] for texts in pair
-        ]
+        plain = [[re.sub(r"(an? )?((counter|anti)-?)?clock", "clock", t.lower()) for t in texts] for texts in pair]
         assert [t.replace("left", "right") for t in plain[0]] == plain[1]
 
 

@@ -142,9 +142,7 @@ def test_left_is_plus_x_and_the_body_faces_plus_z():
 def test_speeds_are_far_apart():
     for seed in range(5):
         pace = {
-            speed: np.abs(
-                np.diff(act("walk", seed, 4, direction="forward", path="straight", speed=speed)[:, 0, 2])
-            )
+            speed: np.abs(np.diff(act("walk", seed, 4, direction="forward", path="straight", speed=speed)[:, 0, 2]))
             for speed in ("slow", "normal", "fast")
         }
         slow, normal, fast = (np.percentile(pace[s], 80) * FPS for s in ("slow", "normal", "fast"))
@@ -190,16 +188,12 @@ def test_a_clip_depends_on_seed_split_and_number_alone(corpus):
 @pytest.mark.slow
 def test_processes_make_the_same_clips():
     few = {"train": 70, "val": 1, "test": 1}
-    for a, b in zip(
-        ProgramCorpus(**few, workers=2).clips(), ProgramCorpus(**few, workers=0).clips(), strict=True
-    ):
+    for a, b in zip(ProgramCorpus(**few, workers=2).clips(), ProgramCorpus(**few, workers=0).clips(), strict=True):
         np.testing.assert_array_equal(a.features, b.features)
         assert a.id == b.id and a.captions == b.captions
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"train": -1}, {"train": 0, "val": 0, "test": 0}, {"compound": 2}, {"texts": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"train": -1}, {"train": 0, "val": 0, "test": 0}, {"compound": 2}, {"texts": 0}])
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         ProgramCorpus(**wrong)

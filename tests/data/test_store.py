@@ -135,9 +135,7 @@ def test_a_corpus_without_a_good_clip(tmp_path, make_corpus, make_encoder):
 
 
 @pytest.mark.parametrize("where", ["clip 0", "clip 1", "clip 17", "clip 39", "text 0", "text 1", "text 2"])
-def test_an_interrupted_preparation_goes_on_to_the_same_bytes(
-    tmp_path, make_corpus, make_encoder, monkeypatch, where
-):
+def test_an_interrupted_preparation_goes_on_to_the_same_bytes(tmp_path, make_corpus, make_encoder, monkeypatch, where):
     monkeypatch.setattr(writer, "TEXTS_A_CHUNK", 5)
     prepare(make_corpus(), make_encoder(), tmp_path / "whole")
     stage, at = where.split()
@@ -183,9 +181,7 @@ def test_a_killed_preparation_leaves_the_old_store_and_goes_on(tmp_path, make_co
     before = contents(tmp_path / "s")
     corpus = make_corpus(seed=1, stop=kill, stop_at=20 if stage == "clip" else -1)
     encoder = make_encoder(stop=kill, stop_at=0 if stage == "text" else -1)
-    process = multiprocessing.get_context("fork").Process(
-        target=prepare, args=(corpus, encoder, tmp_path / "s")
-    )
+    process = multiprocessing.get_context("fork").Process(target=prepare, args=(corpus, encoder, tmp_path / "s"))
     process.start()
     process.join()
     assert process.exitcode == 9
@@ -196,9 +192,7 @@ def test_a_killed_preparation_leaves_the_old_store_and_goes_on(tmp_path, make_co
     assert contents(tmp_path / "s") == contents(tmp_path / "whole") != before
 
 
-@pytest.mark.parametrize(
-    "torn", ["journal.jsonl", "features.bin", "features.ends", "captions.bin", "texts.ends"]
-)
+@pytest.mark.parametrize("torn", ["journal.jsonl", "features.bin", "features.ends", "captions.bin", "texts.ends"])
 def test_half_written_ends_are_cut_off(tmp_path, make_corpus, make_encoder, torn):
     with pytest.raises(Stopped):
         prepare(make_corpus(stop=stop, stop_at=20), make_encoder(), tmp_path / "s")

@@ -35,9 +35,7 @@ def test_zero_output_is_the_linear_filter(wiener, covariance):
     t = torch.tensor([0, 17, 500, STEPS - 1])
     x_t = torch.randn(B, T, D)
     got = wiener.x0(torch.zeros(B, T, D), x_t, t)
-    torch.testing.assert_close(
-        got.double(), FrameWiener(covariance, wiener.process)(x_t, t), atol=2e-6, rtol=1e-5
-    )
+    torch.testing.assert_close(got.double(), FrameWiener(covariance, wiener.process)(x_t, t), atol=2e-6, rtol=1e-5)
     a, s = (c(t).view(-1, 1, 1) for c in (wiener.process.a, wiener.process.s))
     closed = x_t.double() @ torch.linalg.inv(a**2 * covariance + s**2 * torch.eye(D)) @ (covariance * a)
     torch.testing.assert_close(got.double(), closed, atol=2e-6, rtol=1e-5)

@@ -16,9 +16,7 @@ def betas(process):
     return 1 - process.alpha_bar / before
 
 
-@pytest.mark.parametrize(
-    ("schedule", "first", "last"), [("linear", 1e-4, 0.02), ("scaled_linear", 0.00085, 0.012)]
-)
+@pytest.mark.parametrize(("schedule", "first", "last"), [("linear", 1e-4, 0.02), ("scaled_linear", 0.00085, 0.012)])
 def test_linear_schedules_have_the_published_betas(schedule, first, last):
     beta = betas(PROCESSES[schedule])
     steps = beta if schedule == "linear" else beta.sqrt()
@@ -77,9 +75,7 @@ def test_t_is_read_per_sample_and_precision_is_that_of_x():
 
 def test_clean_data_is_one_step_before_the_first():
     process = PROCESSES["linear"]
-    torch.testing.assert_close(
-        process.a(torch.tensor([-1, 0])), torch.tensor([1, (1 - 1e-4) ** 0.5]).double()
-    )
+    torch.testing.assert_close(process.a(torch.tensor([-1, 0])), torch.tensor([1, (1 - 1e-4) ** 0.5]).double())
     assert process.s(-1) == 0
 
 
@@ -100,9 +96,7 @@ def test_conversions_round_trip_and_agree_with_the_definitions(schedule, source,
     x_t = process.noise(x0, t, eps)
     there = process.convert(truth[source], source, target, x_t, t)
     torch.testing.assert_close(there, truth[target], rtol=0, atol=1e-10)
-    torch.testing.assert_close(
-        process.convert(there, target, source, x_t, t), truth[source], rtol=0, atol=1e-10
-    )
+    torch.testing.assert_close(process.convert(there, target, source, x_t, t), truth[source], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -53,9 +53,7 @@ def run(store: Path, out: Path, processes: int) -> None:
     denoiser = DiT(codec.features, store.texts.width, width=32, depth=2, heads=2)
     # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
     optimizer = partial(torch.optim.SGD, lr=0.1)
-    module = DiffusionModule(
-        Diffusion(denoiser, precondition, codec), optimizer, warmup=2, cond_drop=0.3, seed=7
-    )
+    module = DiffusionModule(Diffusion(denoiser, precondition, codec), optimizer, warmup=2, cond_drop=0.3, seed=7)
     data = MotionDataModule(
         store, batch_size=4, val_batch_size=2, steps_per_epoch=4, max_frames=40, seed=7
     )  # fmt: skip

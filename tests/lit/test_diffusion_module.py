@@ -38,9 +38,7 @@ def make_module(make_model):
 
 @pytest.fixture
 def data(tiny_store) -> MotionDataModule:
-    return MotionDataModule(
-        tiny_store, batch_size=4, val_batch_size=3, steps_per_epoch=EPOCH, max_frames=40, seed=7
-    )
+    return MotionDataModule(tiny_store, batch_size=4, val_batch_size=3, steps_per_epoch=EPOCH, max_frames=40, seed=7)
 
 
 @pytest.fixture
@@ -239,9 +237,7 @@ def run(module: DiffusionModule, data, folder, *more: L.Callback, resume: bool =
 def straight(make_module, tiny_store, tmp_path_factory) -> dict:
     """The checkpoint of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("straight")
-    data = MotionDataModule(
-        tiny_store, batch_size=4, val_batch_size=3, steps_per_epoch=EPOCH, max_frames=40, seed=7
-    )
+    data = MotionDataModule(tiny_store, batch_size=4, val_batch_size=3, steps_per_epoch=EPOCH, max_frames=40, seed=7)
     run(make_module(config={"name": "tiny", "model": {"width": 32}, "steps": [1, 2]}), data, folder)
     return {
         "path": folder / "last.ckpt",
@@ -270,9 +266,7 @@ def test_checkpoint_is_plain_and_describes_itself(straight):
 
 
 @pytest.mark.parametrize("at", [EPOCH, EPOCH + 3])
-def test_killed_and_resumed_run_ends_bit_for_bit_the_same(
-    make_module, make_model, data, straight, tmp_path, at
-):
+def test_killed_and_resumed_run_ends_bit_for_bit_the_same(make_module, make_model, data, straight, tmp_path, at):
     with pytest.raises(ConnectionError):
         run(make_module(), data, tmp_path, Stop(at))
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == EPOCH
@@ -338,9 +332,7 @@ def test_average_warms_up(make_module, data, tmp_path, decay):
     for n, now in enumerate(weights.after[1:], start=1):
         keep = min(decay, (1 + n) / (10 + n))
         average = keep * average + (1 - keep) * now
-    torch.testing.assert_close(
-        module.model.denoiser.null_token.detach().double(), average, atol=1e-6, rtol=1e-5
-    )
+    torch.testing.assert_close(module.model.denoiser.null_token.detach().double(), average, atol=1e-6, rtol=1e-5)
     assert (average - weights.after[-1]).abs().max() > 1e-4
 
 

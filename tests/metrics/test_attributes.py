@@ -35,9 +35,7 @@ def test_shuffled_programs_are_read_at_chance(held_out):
     programs, motions = held_out
     order = np.random.default_rng(0).permutation(len(programs))
     table = attribute_accuracy([programs[i] for i in order], motions)
-    assert table["single"]["action"] < 2 / len(
-        ACTIONS
-    )  # chance is about 1 / 18, and half of that met a compound
+    assert table["single"]["action"] < 2 / len(ACTIONS)  # chance is about 1 / 18, and half of that met a compound
     assert table["compound"]["action"] < 4 / len(ACTIONS) and table["compound"]["order"] < 0.05
     assert all(table[kind][a] < 0.15 for kind in ("single", "compound") for a in ATTRIBUTES[1:])
 

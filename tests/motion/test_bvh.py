@@ -161,9 +161,7 @@ WORDS = [
 
 @given(
     st.lists(
-        st.tuples(
-            st.integers(0, len(TINY)), st.integers(0, 12), st.sampled_from([*WORDS, ""]) | st.text(max_size=3)
-        ),
+        st.tuples(st.integers(0, len(TINY)), st.integers(0, 12), st.sampled_from([*WORDS, ""]) | st.text(max_size=3)),
         min_size=1,
         max_size=3,
     ),
@@ -203,9 +201,7 @@ def test_what_was_written_is_read_back(text, tmp_path):
 @given(st.lists(st.floats(-180, 180), min_size=12, max_size=12))
 def test_any_rotation_survives_writing(tmp_path_factory, angles):
     bvh = read_bvh(TINY)
-    turned = (
-        Rotation.from_euler("ZYX", np.reshape(angles, (4, 3)), degrees=True).as_matrix().reshape(2, 2, 3, 3)
-    )
+    turned = Rotation.from_euler("ZYX", np.reshape(angles, (4, 3)), degrees=True).as_matrix().reshape(2, 2, 3, 3)
     path = tmp_path_factory.getbasetemp() / "turned.bvh"
     write_bvh(path, Bvh(bvh.names, bvh.parents, bvh.offsets, bvh.end_sites, bvh.positions, turned, 0.05))
     np.testing.assert_allclose(read_bvh(path.read_bytes()).rotations, turned, atol=1e-7)

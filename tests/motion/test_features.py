@@ -57,9 +57,7 @@ def test_features_to_joints_repeats_the_published_joints(shared_data, clip):
 
 
 # The second clip's heading was smoothed with one more frame than was published.
-@pytest.mark.parametrize(
-    ("clip", "rotations", "positions"), [("000000", 2e-4, 6e-5), ("012314", 1.33e-2, 6.8e-3)]
-)
+@pytest.mark.parametrize(("clip", "rotations", "positions"), [("000000", 2e-4, 6e-5), ("012314", 1.33e-2, 6.8e-3)])
 def test_joints_to_features_repeats_the_published_features(shared_data, clip, rotations, positions):
     features, joints = reference(shared_data, clip)
     got = joints_to_features(joints, SKELETON)
@@ -88,9 +86,7 @@ def test_std_groups_are_the_published_ones(shared_data):
 
 
 @settings(max_examples=20, deadline=None)
-@given(
-    st.integers(0, 1000), st.integers(2, 70), st.floats(-3, 3), st.sampled_from(["published", "corrected"])
-)
+@given(st.integers(0, 1000), st.integers(2, 70), st.floats(-3, 3), st.sampled_from(["published", "corrected"]))
 def test_features_carry_the_canonical_motion(seed, frames, turns, hip_order):
     joints = moving_body(frames, seed, turns, size=1.3)
     uniform = canonicalise(retarget(joints, SKELETON), SKELETON)[:-1]
@@ -115,9 +111,7 @@ def test_velocities_are_differences_in_the_heading_frame():
     angle = -2 * np.concatenate([[0], features[:-1, 0].cumsum()])
     turn = Rotation.from_euler("y", -angle[:, None]).as_matrix()  # (T-1, 3, 3)
     velocity = np.einsum("tik,tjk->tji", turn, np.diff(joints, axis=0))
-    np.testing.assert_allclose(
-        features[:, SLICES["velocities"]], velocity.reshape(len(features), -1), atol=1e-6
-    )
+    np.testing.assert_allclose(features[:, SLICES["velocities"]], velocity.reshape(len(features), -1), atol=1e-6)
 
 
 def test_a_spin_is_felt_as_yaw_and_passes_the_back_without_a_jump():
@@ -131,9 +125,7 @@ def test_a_spin_is_felt_as_yaw_and_passes_the_back_without_a_jump():
 
 def test_hip_order_changes_the_heading_only():
     joints = moving_body()
-    published, corrected = (
-        joints_to_features(joints, SKELETON, order) for order in ("published", "corrected")
-    )
+    published, corrected = (joints_to_features(joints, SKELETON, order) for order in ("published", "corrected"))
     same = [SLICES[name] for name in ("root_height", "contacts")]
     assert all((published[:, part] == corrected[:, part]).all() for part in same)
     assert np.abs(published - corrected)[:, SLICES["positions"]].max() > 1e-3

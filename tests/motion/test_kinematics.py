@@ -25,9 +25,7 @@ def random_rotations(*shape, seed=0, size=1.0):
 
 
 def test_rest_pose_sums_offsets():
-    joints = forward_kinematics(
-        SKELETON.offsets, SKELETON.parents, np.tile(np.eye(3), (22, 1, 1)), np.zeros(3)
-    )
+    joints = forward_kinematics(SKELETON.offsets, SKELETON.parents, np.tile(np.eye(3), (22, 1, 1)), np.zeros(3))
     for child, parent in SKELETON.bones:
         np.testing.assert_allclose(joints[child] - joints[parent], SKELETON.offsets[child], atol=1e-15)
 
@@ -87,9 +85,7 @@ def test_facing_follows_the_body(degrees, hip_order):
     rotations[0] = torch.tensor(Rotation.from_euler("y", degrees, degrees=True).as_matrix())
     joints = forward_kinematics(SKELETON.offsets, SKELETON.parents, rotations, np.zeros(3)).numpy()
     angle = np.degrees(yaw(facing(joints, SKELETON, hip_order)))
-    assert (angle - degrees + 180) % 360 - 180 == pytest.approx(
-        0, abs=3
-    )  # the rest pose is not quite symmetric
+    assert (angle - degrees + 180) % 360 - 180 == pytest.approx(0, abs=3)  # the rest pose is not quite symmetric
 
 
 def test_smoothing_keeps_a_constant_heading_and_starts_at_zero():

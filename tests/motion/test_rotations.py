@@ -44,9 +44,7 @@ def test_rotate_y_agrees_with_scipy():
 
 @pytest.mark.parametrize("angle", [0.0, 1e-9, 1.0, np.pi - 1e-9, np.pi])
 def test_matrix_to_quat_is_exact_at_every_angle(angle):
-    axes = np.concatenate(
-        [np.eye(3), -np.eye(3), Rotation.random(50, rng=np.random.default_rng(3)).apply([1, 0, 0])]
-    )
+    axes = np.concatenate([np.eye(3), -np.eye(3), Rotation.random(50, rng=np.random.default_rng(3)).apply([1, 0, 0])])
     r = Rotation.from_rotvec(angle * axes)
     q = R.matrix_to_quat(torch.tensor(r.as_matrix()))
     assert (q[:, 0] >= 0).all()

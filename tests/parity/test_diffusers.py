@@ -65,9 +65,7 @@ def compare(kind, sampler, schedule, spacing, n, ours, monkeypatch, **step):
     return (mine - theirs).abs().max().item()
 
 
-@pytest.mark.parametrize(
-    ("ours", "tolerance"), [(False, 1e-5), (True, 1e-10)], ids=["its tables", "our tables"]
-)
+@pytest.mark.parametrize(("ours", "tolerance"), [(False, 1e-5), (True, 1e-10)], ids=["its tables", "our tables"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("spacing", ["trailing", "leading"])
 @pytest.mark.parametrize("n", [10, 50])
@@ -80,9 +78,7 @@ class TestParity:
         assert compare("DDPMScheduler", ddpm, schedule, spacing, n, ours, monkeypatch) < tolerance
 
 
-@pytest.mark.parametrize(
-    ("n", "spacing"), [(7, "trailing"), (7, "linspace"), (30, "leading"), (1000, "trailing")]
-)
+@pytest.mark.parametrize(("n", "spacing"), [(7, "trailing"), (7, "linspace"), (30, "leading"), (1000, "trailing")])
 def test_ddpm_on_uneven_and_whole_chains(n, spacing, monkeypatch):
     assert compare("DDPMScheduler", ddpm, "cosine", spacing, n, True, monkeypatch) < 1e-10
 

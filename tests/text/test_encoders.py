@@ -63,9 +63,7 @@ def test_a_batch_gives_what_each_text_gives_alone(folder):
 
 def test_long_texts_are_cut_with_a_warning_that_shows_where(folder):
     encoder = MiniLM(folder, max_tokens=6)
-    with pytest.warns(
-        UserWarning, match=r"17 tokens cut to 6: '…a person walks forward' \| cut: ' slowly then"
-    ):
+    with pytest.warns(UserWarning, match=r"17 tokens cut to 6: '…a person walks forward' \| cut: ' slowly then"):
         cut = encoder.encode([" ".join(WORDS[:15])])
     torch.testing.assert_close(cut.tokens, encoder.encode(["a person walks forward"]).tokens)
 

@@ -59,11 +59,7 @@ def page_data(page: str) -> dict:
     return json.loads(re.search(r'<script type="application/json">(.*?)</script>', page, re.S)[1])
 
 
-@given(
-    arrays(
-        np.float64, st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(3)), elements=st.floats(-9e4, 9e4)
-    )
-)
+@given(arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 4), st.just(3)), elements=st.floats(-9e4, 9e4)))
 @settings(max_examples=60, deadline=None)
 def test_joints_survive_to_half_a_millimetre(joints):
     assert np.abs(decode(encode_joints(joints), joints.shape[1]) - joints).max() <= 0.0005 + 1e-9
@@ -81,9 +77,7 @@ def test_page_holds_every_clip_and_parses(clip, skeleton, walk):
 
 def test_page_loads_nothing(clip):
     page = viewer_html([clip()], "Closed")
-    assert not re.search(
-        r"https?:|//[a-z]+\.[a-z]|@import|url\(|<iframe|fetch\(|XMLHttpRequest|WebSocket", page
-    )
+    assert not re.search(r"https?:|//[a-z]+\.[a-z]|@import|url\(|<iframe|fetch\(|XMLHttpRequest|WebSocket", page)
     for tag, attributes in Elements(page).found:
         for key in ("src", "href"):
             assert attributes.get(key, "data:").startswith("data:"), tag

@@ -49,9 +49,7 @@ def run(tmp_path):
     folder.mkdir()
     skill = [f"val/skill/{name}_{i}" for name in ("model", "frame") for i in range(10)]
     rows = [{"step": s, "lr-AdamW": 1e-3 * (1 - s / 400)} for s in range(0, 400, 10)]
-    rows += [
-        {"epoch": 0, "step": s, "train/loss": "nan" if s == 50 else 1 / (1 + s)} for s in range(0, 400, 10)
-    ]
+    rows += [{"epoch": 0, "step": s, "train/loss": "nan" if s == 50 else 1 / (1 + s)} for s in range(0, 400, 10)]
     last = dict.fromkeys(skill[:10], 0.1) | dict.fromkeys(skill[10:], 0.2)
     rows.append({"epoch": 1, "step": 399, "val/loss": 0.25, **last})
     with (folder / "metrics.csv").open("w", newline="") as file:

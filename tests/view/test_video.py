@@ -19,9 +19,7 @@ def near(picture: np.ndarray, colour: str) -> np.ndarray:
 
 
 def test_mp4(tmp_path, clip):
-    path = write_mp4(
-        tmp_path / "film.mp4", [clip(12), clip(7, "a person walks and then stops, " * 4)], size=97
-    )
+    path = write_mp4(tmp_path / "film.mp4", [clip(12), clip(7, "a person walks and then stops, " * 4)], size=97)
     frames = imageio.mimread(path, memtest=False)
     assert len(frames) == 12
     assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0

@@ -6,9 +6,7 @@ from motion_lightning.data.programs.program import Segment
 from motion_lightning.data.programs.timeline import OTHER, SIGN, Swing, Timeline, bump, ease
 
 
-def course(
-    tl: Timeline, start: float, end: float, velocity: tuple[float, float], fade: float, bend=None
-) -> np.ndarray:
+def course(tl: Timeline, start: float, end: float, velocity: tuple[float, float], fade: float, bend=None) -> np.ndarray:
     """Moves the ground frame with (forward, leftward) m/s, fading in and out; returns the fade (T,).
 
     ``bend(u)`` gives the yaw that is added after the share u of the way.
@@ -129,9 +127,7 @@ def march(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng:
         tl.channels[f"{side}_elbow"] += bend * pace
 
 
-def sidestep(
-    tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator
-) -> None:
+def sidestep(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
     """Steps to a side and closes, facing forward; the foot on that side leads."""
     speed = SIGN[s.direction] * 0.46 * tempo * rng.uniform(0.96, 1.04)
     half = 1 / (2.0 * np.sqrt(tempo) * rng.uniform(0.96, 1.04))

@@ -20,9 +20,7 @@ def kick(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     for begin, there, targets in keys:
         tl.reach(at(begin), at(there), **{f"{side}_{k}": v for k, v in targets.items()})
     tl.visit(at(0.0), at(0.28), at(0.72), at(1.0), sway=-sign * 0.085, **{f"{side}_free": 0.6})
-    tl.visit(
-        at(0.3), at(0.56), at(0.6), at(0.9), lean=-rng.uniform(0.12, 0.3), pitch=-0.15, hip_yaw=-sign * 0.2
-    )
+    tl.visit(at(0.3), at(0.56), at(0.6), at(0.9), lean=-rng.uniform(0.12, 0.3), pitch=-0.15, hip_yaw=-sign * 0.2)
     arms = rng.uniform(0.25, 0.6)
     tl.visit(
         at(0.05),
@@ -65,9 +63,7 @@ def wave(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     """Lifts a hand beside the head and waves it from side to side."""
     up = 0.42 / np.sqrt(tempo)
     abduct, rotate = rng.uniform(1.15, 1.5), -rng.uniform(1.2, 1.5)
-    home = _arm(
-        tl, s.side, start, start + up, flex=0.15, abduct=abduct, rotate=rotate, elbow=rng.uniform(1.55, 1.8)
-    )
+    home = _arm(tl, s.side, start, start + up, flex=0.15, abduct=abduct, rotate=rotate, elbow=rng.uniform(1.55, 1.8))
     _back(tl, end - up, end, home)
     rate = 1.5 * tempo * rng.uniform(0.97, 1.03)
     amount = rng.uniform(0.4, 0.55)
@@ -81,9 +77,7 @@ def wave(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     tl.visit(start, start + up, end - up, end, side_lean=-SIGN[s.side] * -0.05, **{f"{s.side}_shrug": 0.2})
 
 
-def raise_arm(
-    tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator
-) -> None:
+def raise_arm(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
     """Lifts a stretched arm (or both) overhead, in front or at the side, and lowers it again."""
     at, sides = _clock(start, end), SIGN if s.side == "both" else (s.side,)
     height = rng.uniform(2.75, 3.0)
@@ -115,9 +109,7 @@ def throw(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng:
     other = _arm(tl, OTHER[side], at(0.05), at(0.40), flex=rng.uniform(0.7, 1.2), abduct=0.3, elbow=0.5)
     _back(tl, at(0.42), at(0.72), other)
     twist = rng.uniform(0.4, 0.6)
-    tl.visit(
-        at(0.0), at(0.38), at(0.36), at(0.6), twist=sign * twist, hip_yaw=sign * 0.25, lean=-0.15, surge=-0.05
-    )
+    tl.visit(at(0.0), at(0.38), at(0.36), at(0.6), twist=sign * twist, hip_yaw=sign * 0.25, lean=-0.15, surge=-0.05)
     tl.visit(
         at(0.36),
         at(0.62),
@@ -142,8 +134,7 @@ def clap(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     flex, elbow = rng.uniform(0.5, 0.75), rng.uniform(1.3, 1.6)
     apart = rng.uniform(0.3, 0.42)
     homes = [
-        _arm(tl, side, start, start + up, flex=flex, abduct=0.12, elbow=elbow, rotate=0.76 - apart)
-        for side in SIGN
+        _arm(tl, side, start, start + up, flex=flex, abduct=0.12, elbow=elbow, rotate=0.76 - apart) for side in SIGN
     ]
     _back(tl, end - up, end, *homes)
     rate = 2.0 * tempo * rng.uniform(0.97, 1.03)
@@ -158,9 +149,7 @@ def clap(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     )
 
 
-def stretch(
-    tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator
-) -> None:
+def stretch(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
     """Joins the hands overhead and leans to one side, perhaps then to the other."""
     at = _clock(start, end)
     way = 1.0 if rng.random() < 0.5 else -1.0
@@ -170,16 +159,10 @@ def stretch(
         tl.visit(at(0.1), at(0.35), at(0.7), at(0.95), **{f"{side}_shrug": 0.4})
     lean = rng.uniform(0.4, 0.6)
     if rng.random() < 0.5:
-        tl.visit(
-            at(0.2), at(0.45), at(0.58), at(0.84), side_lean=way * lean, roll=way * 0.12, sway=way * 0.05
-        )
+        tl.visit(at(0.2), at(0.45), at(0.58), at(0.84), side_lean=way * lean, roll=way * 0.12, sway=way * 0.05)
     else:
-        tl.visit(
-            at(0.18), at(0.38), at(0.40), at(0.64), side_lean=way * lean, roll=way * 0.1, sway=way * 0.05
-        )
-        tl.visit(
-            at(0.40), at(0.64), at(0.66), at(0.90), side_lean=-way * lean, roll=-way * 0.1, sway=-way * 0.05
-        )
+        tl.visit(at(0.18), at(0.38), at(0.40), at(0.64), side_lean=way * lean, roll=way * 0.1, sway=way * 0.05)
+        tl.visit(at(0.40), at(0.64), at(0.66), at(0.90), side_lean=-way * lean, roll=-way * 0.1, sway=-way * 0.05)
     tl.visit(at(0.1), at(0.4), at(0.6), at(0.9), head_pitch=-0.15)
 
 
@@ -225,9 +208,7 @@ def squat(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng:
 SEAT = {"surge": -0.40, **{f"{s}_flex": 0.35 for s in SIGN}, **{f"{s}_elbow": 0.3 for s in SIGN}}
 
 
-def sit_down(
-    tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator
-) -> None:
+def sit_down(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
     """Sits down on a chair that is not there, and stays."""
     at = _clock(start, end)
     tl.visit(at(0.0), at(0.5), at(0.55), at(1.0), pitch=0.3, lean=rng.uniform(0.25, 0.45), head_pitch=-0.2)
@@ -236,9 +217,7 @@ def sit_down(
         tl.move(channel, at(0.05), at(0.9), amount)
 
 
-def stand_up(
-    tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator
-) -> None:
+def stand_up(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
     """Gets up from the seat that the body is on."""
     at = _clock(start, end)
     tl.visit(at(0.0), at(0.4), at(0.5), at(1.0), pitch=0.35, lean=rng.uniform(0.3, 0.5), head_pitch=-0.2)

@@ -95,9 +95,7 @@ class Timeline:
         """(T,) 1 between ``start`` and ``end``, fading to 0 inside at either end."""
         return ease((self.t - start) / fade) - ease((self.t - end + fade) / fade)
 
-    def oscillate(
-        self, start: float, end: float, rate: float, phase: float = 0.0, fade=0.3, **amounts: float
-    ):
+    def oscillate(self, start: float, end: float, rate: float, phase: float = 0.0, fade=0.3, **amounts: float):
         """Adds a sine of ``rate`` Hz that begins at ``start`` with ``phase`` radians."""
         wave = self.window(start, end, fade) * np.sin(2 * np.pi * rate * (self.t - start) + phase)
         for channel, amount in amounts.items():
