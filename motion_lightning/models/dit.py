@@ -36,7 +36,7 @@ class Block(nn.Module):
         self.cross = CrossAttention(width, heads)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width),
-            nn.GELU(approximate="tanh"),
+            nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(4 * width, width),
         )
@@ -133,8 +133,8 @@ class DiT(nn.Module):
         valid = mask.unflatten(1, (-1, patch)).any(-1)  # (B, N)
         h = self.patches.embed(x) + self.positions(valid)  # (B, N, W)
         c = self.time(t) + ctx.pooled  # (B, W)
-        for i, block in enumerate(self.blocks):
-            h = block(h, c, valid, ctx.kv[:, i], ctx.mask)
+        for block, kv in zip(self.blocks, ctx.kv.unbind(1), strict=True):
+            h = block(h, c, valid, kv, ctx.mask)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
         return self.patches.unembed(modulate(self.norm(h), shift, scale), valid)[:, :frames]
 
