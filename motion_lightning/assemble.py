@@ -23,15 +23,15 @@ def build_model(cfg: Mapping[str, Any], text_dim: int) -> Diffusion:
 
 
 def fit_statistics(model: Diffusion, store: Store, clips: int = 2000) -> None:
-    """Take mean and deviation of all training frames, and the covariance of ``clips`` clips, into the model."""
+    """Take mean and deviation of all training frames, and the covariances of ``clips`` clips, into the model."""
     mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
     if len(mean) <= int(model.codec.kept.max()):
         raise UserError(f"{store.path}: its features have {len(mean)} columns, codec.parts needs HumanML3D's 263")
     train = store.split("train")
     chosen = np.random.default_rng(0).permutation(len(train))[:clips]
-    frames = torch.from_numpy(np.concatenate([train.features(i) for i in chosen]))
-    model.codec.fit(mean, std, frames)
-    model.precondition.fit(model.codec.covariance)
+    sample = [torch.from_numpy(train.features(i).copy()) for i in chosen]
+    model.codec.fit(mean, std, torch.cat(sample))
+    model.precondition.fit([model.codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in sample])
 
 
 class Run(NamedTuple):

@@ -21,6 +21,7 @@ class FeatureCodec(nn.Module):
     Args:
         parts: "essential" (67 numbers: root and local positions), "no_rotations" (137) or "all" (263).
         root_gain: factor on the normalised root numbers (0:4): four of 137 numbers carry the whole path.
+        velocity_gain: the same on joint velocities, half of the numbers, which repeat what positions say.
         stand_speed: metres a second below which a foot stands. HumanML3D's contacts are on up to 0.9 m/s, which
             holds for most of a swing; x carries these instead, since a standing foot is what keeps a sample from
             sliding.
@@ -31,6 +32,7 @@ class FeatureCodec(nn.Module):
         self,
         parts: str = "no_rotations",
         root_gain: float = 1.0,
+        velocity_gain: float = 1.0,
         stand_speed: float = 0.2,
         skeleton: str = "humanml22",
     ):
@@ -39,7 +41,7 @@ class FeatureCodec(nn.Module):
             raise UserError(f"codec.parts={parts} is unknown; choose one of {', '.join(PARTS)}")
         self.names = PARTS[parts]
         self.skeleton = load_skeleton(skeleton)
-        self.root_gain, self.stand_speed = root_gain, stand_speed
+        self.root_gain, self.velocity_gain, self.stand_speed = root_gain, velocity_gain, stand_speed
         kept = torch.cat([torch.arange(SLICES[name].start, SLICES[name].stop) for name in self.names])
         self.register_buffer("kept", kept, persistent=False)  # (D,) columns of the 263
         self.register_buffer("mean", torch.zeros(len(kept)))
@@ -64,6 +66,8 @@ class FeatureCodec(nn.Module):
         if "contacts" in self.names:
             self.mean[-4:], self.std[-4:] = frames[:, -4:].mean(0), frames[:, -4:].std().clamp(min=1e-4)
         self.std[: SLICES["root_height"].stop] /= self.root_gain
+        if "velocities" in self.names:
+            self.std[-70:-4] /= self.velocity_gain
         self.covariance.copy_(((frames - self.mean) / self.std).T.cov())
 
     def _stand(self, features: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ class Diffusion(nn.Module):
 
     def predict(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
         """x0_hat (B, T, D)."""
-        return self.precondition.x0(self.output(x_t, t, ctx, mask).float(), x_t, t)
+        return self.precondition.x0(self.output(x_t, t, ctx, mask).float(), x_t, t, mask)
 
     @torch.no_grad()
     def sample(

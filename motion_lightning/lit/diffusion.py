@@ -79,11 +79,11 @@ class DiffusionModule(L.LightningModule):
         x_t = self.model.process.noise(x0, t, eps) * mask[..., None]
         output = self.model.output(x_t, t, self.model.encode(batch.cond, drop), mask).float()
         precondition = self.model.precondition
-        x0_hat = precondition.x0(output, x_t, t)
+        x0_hat = precondition.x0(output, x_t, t, mask)
         if self.space == "x0":
             error = squared_error(x0_hat, x0, mask)
         else:
-            error = squared_error(output, precondition.target(x0, x_t, t), mask)
+            error = squared_error(output, precondition.target(x0, x_t, t, mask), mask)
         parts = {"diffusion": (self.weights[t] * error).mean()}
         if any(self.geometry.values()):
             certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails

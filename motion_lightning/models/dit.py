@@ -21,7 +21,7 @@ class TextContext(NamedTuple):
     """What depends on the text alone; made once per sampling run."""
 
     pooled: Tensor  # (B, W)
-    kv: Tensor  # (B, depth, L, 2W) keys and values of every block
+    kv: Tensor  # (B, L, 2W) keys and values, for all blocks the same
     mask: Tensor  # (B, L)
 
 
@@ -80,6 +80,7 @@ class DiT(nn.Module):
         self.time = TimeEmbedding(width)
         self.text = nn.Linear(text_dim, width)
         self.text_norm = nn.LayerNorm(width)
+        self.text_kv = nn.Linear(width, 2 * width)  # one for all blocks: captions are longer than motions here
         self.pooled = nn.Linear(text_dim, width)
         self.null_token = nn.Parameter(torch.empty(width))
         self.null_pooled = nn.Parameter(torch.empty(width))
@@ -114,8 +115,7 @@ class DiT(nn.Module):
         first = torch.arange(tokens.shape[1], device=drop.device) == 0
         mask = torch.where(drop[:, None], first, cond.mask)  # the null is one token
         pooled = torch.where(drop[:, None], self.null_pooled, self.pooled(cond.pooled))
-        kv = torch.stack([block.cross.project(tokens) for block in self.blocks], dim=1)
-        return TextContext(pooled, kv, mask)
+        return TextContext(pooled, self.text_kv(tokens), mask)
 
     def forward(self, x: Tensor, t: Tensor, ctx: TextContext, mask: Tensor) -> Tensor:
         """Noisy frames → the network's raw output of the same shape.
@@ -133,8 +133,8 @@ class DiT(nn.Module):
         valid = mask.unflatten(1, (-1, patch)).any(-1)  # (B, N)
         h = self.patches.embed(x) + self.positions(valid)  # (B, N, W)
         c = self.time(t) + ctx.pooled  # (B, W)
-        for block, kv in zip(self.blocks, ctx.kv.unbind(1), strict=True):
-            h = block(h, c, valid, kv, ctx.mask)
+        for block in self.blocks:
+            h = block(h, c, valid, ctx.kv, ctx.mask)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
         return self.patches.unembed(modulate(self.norm(h), shift, scale), valid)[:, :frames]
 

@@ -64,18 +64,13 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of (B, N, W) to keys and values that :meth:`project` made once from the condition."""
+    """Attention of (B, N, W) to keys and values side by side (B, L, 2W), made once from the condition."""
 
     def __init__(self, width: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
         self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
-
-    def project(self, tokens: Tensor) -> Tensor:
-        """Condition tokens (B, L, W) → keys and values side by side (B, L, 2W)."""
-        return self.kv(tokens)
 
     def forward(self, x: Tensor, kv: Tensor, mask: Tensor) -> Tensor:
         k, v = (heads(part, self.num_heads) for part in kv.chunk(2, dim=-1))  # (B, H, L, d)
