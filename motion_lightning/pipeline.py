@@ -39,13 +39,10 @@ class Diffusion(nn.Module):
             drop = torch.full((len(cond.pooled),), drop, device=cond.pooled.device)
         return self.denoiser.encode(cond, drop)
 
-    def output(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
-        """The network's raw output (B, T, D) on preconditioned input."""
-        return self.denoiser(self.precondition.inputs(x_t, t), t, ctx, mask)
-
     def predict(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
         """x0_hat (B, T, D)."""
-        return self.precondition.x0(self.output(x_t, t, ctx, mask).float(), x_t, t, mask)
+        view = self.precondition(x_t, t, mask)
+        return view.x0(self.denoiser(view.inputs, t, ctx, mask).float())
 
     @torch.no_grad()
     def sample(

@@ -1,16 +1,25 @@
 """What stands between the network's raw output and x0_hat.
 
-Both classes answer the same three questions: what the network sees (``inputs``), what its output means
-(``x0``), and what it should have said (``target``). Shapes are (B, T, D), timesteps (B,), masks (B, T).
+Both classes answer one question at a noisy x_t (B, T, D) with timesteps t (B,) and mask (B, T): what does the network
+see, what does its output mean, and what should it have said? The answer is a :class:`View`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from motion_lightning.diffusion.process import Process
 from motion_lightning.errors import UserError
+
+
+class View(NamedTuple):
+    """The network's side of a noisy x_t."""
+
+    inputs: Tensor  # (B, T, D) what it sees
+    x0: Callable[[Tensor], Tensor]  # its output → x0_hat
+    target: Callable[[Tensor], Tensor]  # x0 → what its output should have been
 
 
 class Plain(nn.Module):
@@ -23,14 +32,13 @@ class Plain(nn.Module):
     def fit(self, clips: Sequence[Tensor]) -> None:
         """Nothing to take from the data."""
 
-    def inputs(self, x_t: Tensor, t: Tensor) -> Tensor:
-        return x_t
-
-    def x0(self, output: Tensor, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        return self.process.convert(output, self.kind, "x0", x_t, t)
-
-    def target(self, x0: Tensor, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        return self.process.convert(x0, "x0", self.kind, x_t, t)
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor) -> View:
+        convert = self.process.convert
+        return View(
+            x_t,
+            lambda output: convert(output, self.kind, "x0", x_t, t),
+            lambda x0: convert(x0, "x0", self.kind, x_t, t),
+        )
 
 
 class Wiener(nn.Module):
@@ -39,9 +47,9 @@ class Wiener(nn.Module):
     In the basis of a frame's principal components each component is a stationary signal over time with an
     autocovariance of its own. The best linear estimate of x0 from ``taps`` neighbouring noisy values is a short
     filter (Wiener 1949), known in closed form for every timestep, and so is the variance of its error. The network
-    sees x_t, and predicts what the filter leaves unexplained, both at unit variance for every component and
-    timestep. A network whose output is zero *is* the filter: training starts at a linear baseline that is smooth in
-    time. With ``taps=1`` it is the Wiener filter of a single frame.
+    sees the estimate, from which noise without information is gone, and predicts what is left, at unit variance for
+    every component and timestep. A network whose output is zero *is* the filter: training starts at a linear baseline
+    that is smooth in time.
 
     Args:
         taps: odd, frames that the filter spans.
@@ -57,7 +65,6 @@ class Wiener(nn.Module):
         self.process, self.taps, self.floor = process, taps, floor
         steps = process.steps
         self.register_buffer("basis", torch.eye(features))  # (D, D), columns are components
-        self.register_buffer("scale", torch.ones(steps, features))  # of the network's input
         self.register_buffer("filter", torch.zeros(steps, taps, features))
         self.register_buffer("error", torch.ones(steps, features))  # standard deviation of what is left
 
@@ -83,16 +90,14 @@ class Wiener(nn.Module):
             kernel = torch.linalg.solve(noisy, a * cross[..., None])[..., 0]  # (D, taps)
             self.filter[t] = kernel.T
             self.error[t] = (lags[0] - a * (kernel * cross).sum(-1)).clamp(min=1e-12).sqrt()
-            self.scale[t] = (a**2 * lags[0] + s**2).rsqrt()
 
-    def inputs(self, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.scale[t][:, None] * rotate(x_t, self.basis)
-
-    def x0(self, output: Tensor, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        return rotate(self.estimate(x_t, t, mask) + self.error[t][:, None] * output, self.basis.T)
-
-    def target(self, x0: Tensor, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
-        return (rotate(x0, self.basis) - self.estimate(x_t, t, mask)) / self.error[t][:, None]
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor) -> View:
+        estimate, error = self.estimate(x_t, t, mask), self.error[t][:, None]
+        return View(
+            estimate,
+            lambda output: rotate(estimate + error * output, self.basis.T),
+            lambda x0: (rotate(x0, self.basis) - estimate) / error,
+        )
 
     def estimate(self, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         """The filter's x0 (B, T, D) in components; beyond its ends a clip goes on as its first or last frame."""

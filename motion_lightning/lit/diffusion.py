@@ -77,13 +77,13 @@ class DiffusionModule(L.LightningModule):
         mask = batch.mask
         x0 = self.model.codec.encode(batch.x, mask)
         x_t = self.model.process.noise(x0, t, eps) * mask[..., None]
-        output = self.model.output(x_t, t, self.model.encode(batch.cond, drop), mask).float()
-        precondition = self.model.precondition
-        x0_hat = precondition.x0(output, x_t, t, mask)
+        view = self.model.precondition(x_t, t, mask)
+        output = self.model.denoiser(view.inputs, t, self.model.encode(batch.cond, drop), mask).float()
+        x0_hat = view.x0(output)
         if self.space == "x0":
             error = squared_error(x0_hat, x0, mask)
         else:
-            error = squared_error(output, precondition.target(x0, x_t, t, mask), mask)
+            error = squared_error(output, view.target(x0), mask)
         parts = {"diffusion": (self.weights[t] * error).mean()}
         if any(self.geometry.values()):
             certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails

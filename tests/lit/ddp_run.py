@@ -49,7 +49,8 @@ def run(store: Path, out: Path, processes: int) -> None:
     frames = np.concatenate([train.features(i) for i in range(len(train))])
     codec.fit(torch.as_tensor(store.stats.mean), torch.as_tensor(store.stats.std), torch.from_numpy(frames))
     precondition = Wiener(Process(steps=100), codec.features)
-    precondition.fit(codec.covariance)
+    clips = [torch.from_numpy(train.features(i).copy()) for i in range(len(train))]
+    precondition.fit([codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in clips])
     denoiser = DiT(codec.features, store.texts.width, width=32, depth=2, heads=2)
     # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
     optimizer = partial(torch.optim.SGD, lr=0.1)
