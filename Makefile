@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+RUN    := runs/programs_dit
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -18,8 +19,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
+# An interrupted run is gone on with.
 train: install  ## Train on the embedded corpus, draw samples, write the report
-	$(BIN)/python -m motion_lightning.train $(ARGS)
+	$(BIN)/python -m motion_lightning.train $(if $(ARGS),$(ARGS),$(patsubst %/checkpoints/last.ckpt,resume=%,$(wildcard $(RUN)/checkpoints/last.ckpt)))
 
 # One thread: the tests' matrices are small, and threads would only wait for each other.
 test test-all: export OMP_NUM_THREADS ?= 1

@@ -173,21 +173,20 @@ def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) ->
     }
 
 
-def typical_length(train: Split, segments: list[dict]) -> int:
-    """Median frames of the training clips that do the same actions at the stated speeds, or as many actions."""
+def typical_length(programs: list[list[dict]], frames: np.ndarray, segments: list[dict]) -> int:
+    """Median ``frames`` of the programs that do the same actions at the stated speeds, or as many actions."""
 
     def actions(program: list[dict], speed: bool) -> list[tuple]:
         return [(s["action"], s.get("speed") or "normal" if speed else None) for s in program]
 
-    programs = [train.tags(i)["program"]["segments"] for i in range(len(train))]
     for alike in (
         lambda p: actions(p, True) == actions(segments, True),
         lambda p: actions(p, False) == actions(segments, False),
         lambda p: len(p) == len(segments),
     ):
-        if found := [int(n) for n, program in zip(train.lengths, programs, strict=True) if alike(program)]:
+        if found := [int(n) for n, program in zip(frames, programs, strict=True) if alike(program)]:
             return int(np.median(found))
-    return int(np.median(train.lengths))
+    return int(np.median(frames))
 
 
 class Result(NamedTuple):
@@ -240,7 +239,8 @@ def paraphrase_table(model: Diffusion, store: Store, encoder, sampling: Sampling
     """Attribute accuracy on prompts written by hand, without sight of the corpus's grammar."""
     train, written = store.split("train"), load_paraphrases()
     cond = encoder.encode([p["text"] for p in written])
-    lengths = [typical_length(train, p["segments"]) for p in written]
+    programs = [train.tags(i)["program"]["segments"] for i in range(len(train))]
+    lengths = [typical_length(programs, train.lengths, p["segments"]) for p in written]
     samples, _ = sample_captions(model, cond, lengths, sampling, seed=seed + 1)
     looked_up = real_joints(train, nearest_captions(store, train, cond.pooled))
     table = attribute_table(written, {"model": samples, "retrieval": looked_up})
