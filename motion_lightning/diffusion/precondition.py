@@ -71,25 +71,27 @@ class Wiener(nn.Module):
     def fit(self, clips: Sequence[Tensor]) -> None:
         """Take the covariance over features and time of training clips, each (T, D) and of mean 0."""
         frames = torch.cat([*clips]).double()
-        variance, basis = torch.linalg.eigh(frames.T @ frames / len(frames))
-        lags = torch.zeros(self.taps, len(variance), dtype=torch.float64)
+        _, basis = torch.linalg.eigh(frames.T @ frames / len(frames))
+        middle, count = self.taps // 2, 0
+        covariance = torch.zeros(len(basis), self.taps, self.taps, dtype=torch.float64)  # (D, taps, taps)
         for clip in clips:
-            z = clip.double() @ basis  # (T, D)
-            for lag in range(min(self.taps, len(z))):
-                lags[lag] += (z[lag:] * z[: len(z) - lag]).sum(0)
-        lags = lags / len(frames)  # divided by all frames at every lag, so that it stays a covariance
-        lags[0] += (self.floor - variance).clamp(min=0)
-
-        number = torch.arange(self.taps)
-        covariance = lags.T[:, (number[:, None] - number).abs()]  # (D, taps, taps)
-        cross = lags.T[:, (number - self.taps // 2).abs()]  # (D, taps)
+            if len(clip) >= self.taps:
+                windows = (clip.double() @ basis).unfold(0, self.taps, 1)  # (N, D, taps)
+                covariance += torch.einsum("ndi,ndj->dij", windows, windows)
+                count += len(windows)
+        if not count:
+            raise UserError(f"no training clip has {self.taps} frames: lower diffusion.precondition.taps")
+        covariance /= count
+        variance = covariance[:, middle, middle]
+        covariance += (self.floor - variance).clamp(min=0)[:, None, None] * torch.eye(self.taps, dtype=torch.float64)
+        cross = covariance[:, middle].clone()  # (D, taps)
         self.basis.copy_(basis)
         for t in range(self.process.steps):
             a, s = self.process.a(t), self.process.s(t)
             noisy = a**2 * covariance + s**2 * torch.eye(self.taps, dtype=torch.float64)
             kernel = torch.linalg.solve(noisy, a * cross[..., None])[..., 0]  # (D, taps)
             self.filter[t] = kernel.T
-            self.error[t] = (lags[0] - a * (kernel * cross).sum(-1)).clamp(min=1e-12).sqrt()
+            self.error[t] = (cross[:, middle] - a * (kernel * cross).sum(-1)).clamp(min=1e-12).sqrt()
 
     def forward(self, x_t: Tensor, t: Tensor, mask: Tensor) -> View:
         estimate, error = self.estimate(x_t, t, mask), self.error[t][:, None]

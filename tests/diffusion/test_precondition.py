@@ -48,7 +48,7 @@ def test_zero_output_is_the_linear_filter(wiener, covariance, mask):
     torch.manual_seed(1)
     t = torch.tensor([0, 17, 500, STEPS - 1])
     x_t = torch.randn(B, T, D)
-    got = wiener.x0(torch.zeros(B, T, D), x_t, t, mask)
+    got = wiener(x_t, t, mask).x0(torch.zeros(B, T, D))
     torch.testing.assert_close(got.double(), FrameWiener(covariance, wiener.process)(x_t, t), atol=2e-6, rtol=1e-5)
     a, s = (c(t).view(-1, 1, 1) for c in (wiener.process.a, wiener.process.s))
     closed = x_t.double() @ torch.linalg.inv(a**2 * covariance + s**2 * torch.eye(D)) @ (covariance * a)
@@ -56,21 +56,22 @@ def test_zero_output_is_the_linear_filter(wiener, covariance, mask):
 
 
 @pytest.mark.parametrize("t", [0, 60, 500, 940, STEPS - 1])
-def test_input_and_target_have_unit_variance(wiener, covariance, t):
-    """On data of that covariance, for every component, uncorrelated with each other."""
+def test_target_has_unit_variance(wiener, covariance, t):
+    """On data of that covariance, for every component, uncorrelated; the input is what the filter explains."""
     torch.manual_seed(2)
     wiener = wiener.double()
-    x0, t = draw(covariance, 20_000, 1), torch.full((20_000,), t)
-    x_t = wiener.process.noise(x0, t, torch.randn_like(x0))
-    for value in (wiener.inputs(x_t, t), wiener.target(x0, x_t, t, torch.ones(20_000, 1, dtype=torch.bool))):
-        torch.testing.assert_close(value[:, 0].T.cov(), torch.eye(D, dtype=torch.float64), atol=0.06, rtol=0)
+    x0, t, mask = draw(covariance, 20_000, 1), torch.full((20_000,), t), torch.ones(20_000, 1, dtype=torch.bool)
+    view = wiener(wiener.process.noise(x0, t, torch.randn_like(x0)), t, mask)
+    torch.testing.assert_close(view.target(x0)[:, 0].T.cov(), torch.eye(D, dtype=torch.float64), atol=0.06, rtol=0)
+    explained = torch.linalg.eigvalsh(covariance) - wiener.error[t[0]] ** 2
+    torch.testing.assert_close(view.inputs[:, 0].var(0), explained, atol=1e-4, rtol=0.05)
 
 
 def test_target_round_trip(wiener, covariance, mask):
     torch.manual_seed(3)
     x0, t = draw(covariance, B, T).float(), torch.tensor([0, 5, 500, STEPS - 1])
     x_t = wiener.process.noise(x0, t, torch.randn_like(x0))
-    torch.testing.assert_close(wiener.x0(wiener.target(x0, x_t, t, mask), x_t, t, mask), x0, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(wiener(x_t, t, mask).x0(wiener(x_t, t, mask).target(x0)), x0, atol=1e-5, rtol=1e-5)
 
 
 def test_constant_features_stay_finite(mask):
@@ -78,7 +79,7 @@ def test_constant_features_stay_finite(mask):
     wiener = Wiener(Process("cosine", STEPS), D)
     wiener.fit([torch.zeros(30, D)])
     x, t = torch.randn(B, T, D), torch.tensor([0, 1, STEPS - 2, STEPS - 1])
-    for value in (wiener.inputs(x, t), wiener.x0(x, x, t, mask), wiener.target(0 * x, x, t, mask)):
+    for value in (wiener(x, t, mask).inputs, wiener(x, t, mask).x0(x), wiener(x, t, mask).target(0 * x)):
         assert value.isfinite().all()
 
 
@@ -87,23 +88,23 @@ def test_extreme_timesteps_are_finite(covariance, mask, schedule):
     wiener = fitted(covariance, schedule)
     x0, t = draw(covariance, B, T).float(), torch.tensor([0, 0, STEPS - 1, STEPS - 1])
     x_t = wiener.process.noise(x0, t, torch.randn_like(x0))
-    target = wiener.target(x0, x_t, t, mask)
-    assert wiener.inputs(x_t, t).isfinite().all() and target.isfinite().all() and target.abs().max() < 8
+    target = wiener(x_t, t, mask).target(x0)
+    assert wiener(x_t, t, mask).inputs.isfinite().all() and target.isfinite().all() and target.abs().max() < 8
 
 
 def test_statistics_travel_in_the_state(wiener, mask):
     other = Wiener(Process("cosine", STEPS), D, taps=1)
     other.load_state_dict(wiener.state_dict())
     x, t = torch.randn(B, T, D), torch.tensor([0, 5, 500, 999])
-    assert torch.equal(other.x0(x, x, t, mask), wiener.x0(x, x, t, mask))
+    assert torch.equal(other(x, t, mask).x0(x), wiener(x, t, mask).x0(x))
 
 
 def test_autocast_does_not_round(wiener, mask):
     """At t = 0 the noise is 0.006 of the data's scale; bfloat16 would round x0_hat to 0.004 of it."""
     x, t = torch.randn(B, T, D), torch.tensor([0, 5, 500, 999])
-    want = wiener.inputs(x, t), wiener.x0(x, x, t, mask), wiener.target(x, 2 * x, t, mask)
+    want = wiener(x, t, mask).inputs, wiener(x, t, mask).x0(x), wiener(2 * x, t, mask).target(x)
     with torch.autocast("cpu", torch.bfloat16):
-        got = wiener.inputs(x, t), wiener.x0(x, x, t, mask), wiener.target(x, 2 * x, t, mask)
+        got = wiener(x, t, mask).inputs, wiener(x, t, mask).x0(x), wiener(2 * x, t, mask).target(x)
     for a, b in zip(got, want, strict=True):
         assert a.dtype == torch.float32 and torch.equal(a, b)
 
@@ -120,7 +121,8 @@ def test_the_filter_over_time_is_the_best_linear_one():
     """Of the middle frame of 9, for signals of known autocovariance: closed form, its error, and below one frame's."""
     torch.manual_seed(6)
     memory = torch.tensor([0.97, 0.6], dtype=torch.float64)
-    train, test = walks(3000, 60, memory), walks(4000, 9, memory)
+    size = torch.tensor([1.0, 0.5], dtype=torch.float64)  # apart, so that components are features
+    train, test = walks(3000, 60, memory) * size, walks(4000, 9, memory) * size
     wide, narrow = (Wiener(Process("cosine", STEPS), 2, taps=taps) for taps in (9, 1))
     for wiener in (wide, narrow):
         wiener.fit([*train])
@@ -128,15 +130,15 @@ def test_the_filter_over_time_is_the_best_linear_one():
     a, s = wide.process.a(t[0]), wide.process.s(t[0])
     x_t, mask = wide.process.noise(test, t, torch.randn_like(test)), torch.ones(len(test), 9, dtype=torch.bool)
     zero, middle = torch.zeros_like(test), 4
-    got = wide.double().x0(zero, x_t, t, mask)[:, middle]
+    got = wide.double()(x_t, t, mask).x0(zero)[:, middle]
     lag = (torch.arange(9)[:, None] - torch.arange(9)).abs()
     for i, m in enumerate(memory):
-        covariance = m**lag
+        covariance = size[i] ** 2 * m**lag
         best = x_t[..., i] @ torch.linalg.solve(a**2 * covariance + s**2 * torch.eye(9), a * covariance[:, middle])
         assert (got[:, i] - best).square().mean() < 1e-3 * (best - test[:, middle, i]).square().mean()
-    error, single = ((w.double().x0(zero, x_t, t, mask) - test)[:, middle].square().mean() for w in (wide, narrow))
+    error, single = ((w.double()(x_t, t, mask).x0(zero) - test)[:, middle].square().mean() for w in (wide, narrow))
     assert error < 0.7 * single
-    target = wide.target(test, x_t, t, mask)[:, middle]
+    target = wide(x_t, t, mask).target(test)[:, middle]
     torch.testing.assert_close(target.std(0), torch.ones(2, dtype=torch.float64), atol=0.05, rtol=0)
 
 
@@ -146,10 +148,10 @@ def test_padding_does_not_reach_a_clip():
     wiener = Wiener(Process("cosine", STEPS), D)
     wiener.fit([torch.randn(40, D).cumsum(0) / 5 for _ in range(5)])
     x, t = torch.randn(1, 12, D), torch.tensor([300])
-    alone = wiener.x0(torch.zeros_like(x), x, t, torch.ones(1, 12, dtype=torch.bool))
+    alone = wiener(x, t, torch.ones(1, 12, dtype=torch.bool)).x0(torch.zeros_like(x))
     padded = torch.cat([x, torch.full((1, 8, D), 50.0)], dim=1)
     mask = torch.arange(20)[None] < 12
-    torch.testing.assert_close(wiener.x0(torch.zeros_like(padded), padded, t, mask)[:, :12], alone)
+    torch.testing.assert_close(wiener(padded, t, mask).x0(torch.zeros_like(padded))[:, :12], alone)
 
 
 def test_an_even_filter_is_refused():
@@ -165,8 +167,8 @@ def test_plain_round_trips(target, mask):
     x0, t = torch.randn(B, T, D, dtype=torch.float64), torch.tensor([0, 5, 500, STEPS - 1])
     eps = torch.randn_like(x0)
     x_t = process.noise(x0, t, eps)
-    said = plain.target(x0, x_t, t, mask)
+    said = plain(x_t, t, mask).target(x0)
     a, s = (c(t).view(-1, 1, 1) for c in (process.a, process.s))
     torch.testing.assert_close(said, {"eps": eps, "x0": x0, "v": a * eps - s * x0}[target], atol=1e-9, rtol=0)
-    torch.testing.assert_close(plain.x0(said, x_t, t, mask), x0, atol=1e-7, rtol=0)
-    assert plain.inputs(x_t, t) is x_t and plain.x0(torch.zeros_like(x0), x_t, t, mask).isfinite().all()
+    torch.testing.assert_close(plain(x_t, t, mask).x0(said), x0, atol=1e-7, rtol=0)
+    assert plain(x_t, t, mask).inputs is x_t and plain(x_t, t, mask).x0(torch.zeros_like(x0)).isfinite().all()

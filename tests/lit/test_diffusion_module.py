@@ -107,7 +107,7 @@ def test_fresh_model_starts_at_the_linear_baseline(make_module, batch):
     x0, (t, eps, drop) = module.model.codec.encode(batch.x, batch.mask), drawn(module, batch)
     x_t = module.model.process.noise(x0, t, eps) * batch.mask[..., None]
     zero = torch.zeros_like(x_t)
-    error = squared_error(module.model.precondition.x0(zero, x_t, t, batch.mask), x0, batch.mask)
+    error = squared_error(module.model.precondition(x_t, t, batch.mask).x0(zero), x0, batch.mask)
     got = module.compute_loss(batch, t, eps, drop).per_sample
     torch.testing.assert_close(got, error)
     frame = squared_error(FrameWiener(module.model.codec.covariance, module.model.process)(x_t, t), x0, batch.mask)
