@@ -158,7 +158,7 @@ def finish(trainer) -> None:
 
     for logger in trainer.loggers:
         if hasattr(logger, "log_video") and trainer.is_global_zero:  # W&B's
-            logger.experiment.finish(quiet=True)
+            logger.experiment.finish()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
