@@ -114,7 +114,9 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
     if cfg.callbacks.ema:
         callbacks.append(EMA(**cfg.callbacks.ema))
     callbacks += [LearningRateMonitor("step"), *savers(folder / "checkpoints")]
-    loggers = [instantiate(logger, save_dir=str(folder)) for logger in cfg.logger.values() if isinstance(logger, DictConfig)]
+    loggers = [
+        instantiate(logger, save_dir=str(folder)) for logger in cfg.logger.values() if isinstance(logger, DictConfig)
+    ]
     precision = pick_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     return instantiate(
         {**cfg.trainer, "precision": precision},

@@ -35,22 +35,27 @@ class FrameWiener:
 
 
 class SequenceWiener:
-    """The same over a whole sequence: every principal component of a frame has its own covariance over time.
+    """The same over a whole sequence: every principal component of a frame has an autocovariance over time.
 
-    Components are treated as uncorrelated with each other at all lags (at lag 0 they are so by construction).
+    Components are stationary, and uncorrelated with each other at all lags (at lag 0 they are so by construction).
     """
 
     def __init__(self, frame: FrameWiener, clips: list[Tensor], frames: int):
-        """clips: training x (T_i, D), each from its first frame; frames: longest clip to be estimated."""
+        """clips: training x (T_i, D); frames: longest clip to be estimated."""
         self.frame = frame
-        total = torch.zeros(len(frame.variance), frames, frames, dtype=torch.float64)
-        count = torch.zeros(frames, frames, dtype=torch.float64)
+        lags = torch.zeros(len(frame.variance), frames, dtype=torch.float64)  # (D, frames)
+        count = torch.zeros(frames, dtype=torch.float64)
         for clip in clips:
-            z = (clip[:frames].double() @ frame.basis).T  # (D, T)
-            n = z.shape[1]
-            total[:, :n, :n] += z[:, :, None] * z[:, None]
-            count[:n, :n] += 1
-        self.covariance = total / count.clamp(min=1)  # (D, T, T)
+            z = clip.double() @ frame.basis  # (T, D)
+            n = min(len(z), frames)
+            spectrum = torch.fft.rfft(z, 2 * len(z), dim=0).abs().square()
+            lags[:, :n] += torch.fft.irfft(spectrum, 2 * len(z), dim=0)[:n].T
+            count[:n] += len(z) - torch.arange(n)
+        lags = lags / count.clamp(min=1)
+        index = torch.arange(frames)
+        values, vectors = torch.linalg.eigh(lags[:, (index[:, None] - index).abs()])
+        # Estimates at long lags come from few frames and need not fit together: the nearest covariance does.
+        self.covariance = (vectors * values.clamp(min=0)[:, None]) @ vectors.mT  # (D, T, T)
 
     def __call__(self, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         out = torch.zeros(x_t.shape, dtype=torch.float64)

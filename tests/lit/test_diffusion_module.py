@@ -174,14 +174,15 @@ def test_validation_loss_is_that_of_fixed_noise(make_module, randomise, data, ti
 
 
 def test_a_short_fit_learns(make_module, tiny_store):
-    """On held-out clips; most of the loss is noise that no model removes, and a fresh model is a filter."""
+    """On held-out clips; from nothing, for a fresh preconditioned model is a filter that is hard to beat."""
     module = make_module()
+    module.model.precondition = Plain(module.model.process, module.model.codec.features)
     module.make_optimizer = partial(torch.optim.AdamW, lr=1e-2)
     data = MotionDataModule(tiny_store, batch_size=8, val_batch_size=5, steps_per_epoch=40, seed=7)
     before = trainer().validate(module, data, verbose=False)[0]["val/loss"]
     run = trainer(1)
     run.fit(module, data)
-    assert float(run.callback_metrics["val/loss"]) < 0.97 * before
+    assert float(run.callback_metrics["val/loss"]) < 0.8 * before
 
 
 def test_no_training_loss_takes_a_guidance_scale():
