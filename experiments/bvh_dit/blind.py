@@ -54,8 +54,10 @@ def make(folder: Path) -> None:
 def score(folder: Path, answers: Path) -> None:
     key, given = json.loads((folder / "blind" / "key.json").read_text()), json.loads(answers.read_text())
     right = np.array([given.get(n) == prompt for n, prompt in key.items()])
-    draws = np.random.default_rng(0).choice(right, (10_000, len(right))).mean(1)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    n, share, z = len(right), right.mean(), 1.96  # Wilson's score interval
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = middle - half, min(1.0, middle + half)
     print(f"{right.sum()} of {len(right)} right: {right.mean():.0%} (95 % interval {low:.0%} to {high:.0%})")
 
 
