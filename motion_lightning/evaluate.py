@@ -86,12 +86,9 @@ def summary(scores: dict) -> str:
     losses = "  ".join(f"{name} {audit[name][0]:.4f}" for name in ("right", "null", "wrong"))
     lines.append(f"audit   {'passed' if audit['passed'] else 'FAILED'}: {losses}")
     for group, table in scores.get("attributes", {}).items():
-        cells = "  ".join(
-            f"{name} {100 * row['model']:.1f}"
-            for name, row in table.items()
-            if isinstance(row, dict) and row["model"] is not None
-        )
-        lines.append(f"{group:<12}{cells}   (%)")
+        shares = {name: row["model"] for name, row in table.items() if isinstance(row, dict)}
+        cells = "  ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if share is not None)
+        lines.append(f"{group}: {cells}")
     for name, row in scores["physical"].items():
         lines.append(
             f"{name:<12}{row['model']:.4g}, {row['ratio']:.2f} x real ({row['raw_ratio']:.2f} before reconciling)"

@@ -163,7 +163,7 @@ def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) ->
     first = next(iter(scores.values()))
     return {
         group: {
-            attribute: {name: score[group][attribute] for name, score in scores.items()}
+            attribute: {name: known(score[group][attribute]) for name, score in scores.items()}
             for attribute in first[group]
             if attribute != "count"
         }
@@ -171,6 +171,11 @@ def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) ->
         for group in ("single", "compound")
         if first[group]["count"]
     }
+
+
+def known(share: float) -> float | None:
+    """None for a share of nothing: JSON has no NaN."""
+    return None if np.isnan(share) else float(share)
 
 
 def typical_length(programs: list[list[dict]], frames: np.ndarray, segments: list[dict]) -> int:
