@@ -62,8 +62,11 @@ def test_page_in_a_browser(tmp_path, clip, walk):
         "--virtual-time-budget=20000",
         "--dump-dom",
     ]
-    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120)
-    probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
+    for _ in range(4):  # on a busy machine virtual time can run out before the first frame is drawn
+        done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120)
+        probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
+        if probe and probe[1]:
+            break
     assert probe and probe[1], done.stderr[-2000:]
     seen = json.loads(html.unescape(probe[1]))
 
