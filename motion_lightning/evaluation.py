@@ -50,9 +50,9 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
             batch.info.clip.tolist(), [split.text_ids(stranger[i])[0] for i in batch.info.clip.tolist()]
         )
         contexts = {
-            "right": model.encode(batch.cond),
-            "null": model.encode(batch.cond, drop=True),
-            "wrong": model.encode(wrong.cond),
+            "right": model.encode(batch.cond, mask),
+            "null": model.encode(batch.cond, mask, drop=True),
+            "wrong": model.encode(wrong.cond, mask),
         }
         eps = fixed_noise(batch.info.clip, x0)
         for number in range(BINS):

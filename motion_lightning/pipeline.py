@@ -33,15 +33,19 @@ class Diffusion(nn.Module):
     def process(self):
         return self.precondition.process
 
-    def encode(self, cond, drop: Tensor | bool = False):
-        """Condition → context; ``drop`` (B,) or one bool puts the null condition in."""
+    def encode(self, cond, mask: Tensor, drop: Tensor | bool = False):
+        """Condition and frame mask (B, T) → context; ``drop`` (B,) or one bool puts the null condition in."""
         if isinstance(drop, bool):
             drop = torch.full((len(cond.pooled),), drop, device=cond.pooled.device)
-        return self.denoiser.encode(cond, drop)
+        return self.denoiser.encode(cond, mask, drop)
+
+    def view(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor):
+        """The denoiser's side of x_t, around what the text alone leads to expect where the denoiser says so."""
+        return self.precondition(x_t, t, mask, getattr(ctx, "outline", None))
 
     def predict(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
         """x0_hat (B, T, D)."""
-        view = self.precondition(x_t, t, mask)
+        view = self.view(x_t, t, ctx, mask)
         return view.x0(self.denoiser(view.inputs, t, ctx, mask).float())
 
     @torch.no_grad()
@@ -72,8 +76,8 @@ class Diffusion(nn.Module):
         def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
             return self.predict(x_t, t, *ctx)
 
-        cond_ctx = (self.encode(cond, drop=False), mask)
-        null_ctx = (self.encode(cond, drop=True), mask) if sampling.guidance != 1 else None
+        cond_ctx = (self.encode(cond, mask, drop=False), mask)
+        null_ctx = (self.encode(cond, mask, drop=True), mask) if sampling.guidance != 1 else None
         denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance)
         timesteps = spaced(self.process.steps, sampling.steps, sampling.spacing).to(device)
         x = sampling.sampler(denoise, x_T, self.process, timesteps, noise=noise, progress=progress)

@@ -37,9 +37,9 @@ class Counter:
         encode = denoiser.encode
 
         @functools.wraps(encode)
-        def counted(cond, drop):
+        def counted(cond, mask, drop):
             self.encodes.append(drop.tolist())
-            return encode(cond, drop)
+            return encode(cond, mask, drop)
 
         monkeypatch.setattr(denoiser, "encode", counted)
 
@@ -68,7 +68,7 @@ def test_without_guidance_nothing_is_doubled(model, cond, counter, guidance):
 @torch.no_grad()
 def test_doubled_call_equals_two_passes(model, cond):
     scale, mask = 2.5, torch.arange(24) < torch.tensor(LENGTHS)[:, None]
-    cond_ctx, null_ctx = model.encode(cond), model.encode(cond, drop=True)
+    cond_ctx, null_ctx = model.encode(cond, mask), model.encode(cond, mask, drop=True)
 
     def two_passes(denoise, x, process, timesteps, noise, progress):
         def denoise_twice(x_t, t):

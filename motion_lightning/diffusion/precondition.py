@@ -1,7 +1,8 @@
 """What stands between the network's raw output and x0_hat.
 
 Both classes answer one question at a noisy x_t (B, T, D) with timesteps t (B,) and mask (B, T): what does the network
-see, what does its output mean, and what should it have said? The answer is a :class:`View`.
+see, what does its output mean, and what should it have said? The answer is a :class:`View`. If the condition alone
+leads to expect a motion, that is the ``centre`` (B, T, D).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from motion_lightning.diffusion.process import Process
+from motion_lightning.diffusion.process import Process, over
 from motion_lightning.errors import UserError
 
 
@@ -23,7 +24,7 @@ class View(NamedTuple):
 
 
 class Plain(nn.Module):
-    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics."""
+    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics, and no centre."""
 
     def __init__(self, process: Process, features: int, target: str = "x0"):
         super().__init__()
@@ -32,7 +33,7 @@ class Plain(nn.Module):
     def fit(self, clips: Sequence[Tensor]) -> None:
         """Nothing to take from the data."""
 
-    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor) -> View:
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor, centre: Tensor | None = None) -> View:
         convert = self.process.convert
         return View(
             x_t,
@@ -49,7 +50,8 @@ class Wiener(nn.Module):
     filter (Wiener 1949), known in closed form for every timestep, and so is the variance of its error. The network
     sees the estimate, from which noise without information is gone, and predicts what is left, at unit variance for
     every component and timestep. A network whose output is zero *is* the filter: training starts at a linear baseline
-    that is smooth in time.
+    that is smooth in time. With a centre the filter works on what is left of x0 beside it: a condition's mean and a
+    linear correction from x_t, the posterior mean of a Gaussian.
 
     Args:
         taps: odd, frames that the filter spans.
@@ -93,8 +95,13 @@ class Wiener(nn.Module):
             self.filter[t] = kernel.T
             self.error[t] = (cross[:, middle] - a * (kernel * cross).sum(-1)).clamp(min=1e-12).sqrt()
 
-    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor) -> View:
-        estimate, error = self.estimate(x_t, t, mask), self.error[t][:, None]
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor, centre: Tensor | None = None) -> View:
+        error = self.error[t][:, None]  # (B, 1, D)
+        if centre is None:
+            estimate = self.estimate(x_t, t, mask)
+        else:  # x_t - a centre is the noisy version of x0 - centre
+            left = x_t - over(self.process.a(t), x_t) * centre
+            estimate = rotate(centre, self.basis) + self.estimate(left, t, mask)
         return View(
             estimate,
             lambda output: rotate(estimate + error * output, self.basis.T),

@@ -22,13 +22,19 @@ def min_snr(snr: Tensor, target: str, gamma: float = 5.0) -> Tensor:
     return {"x0": of_x0, "eps": of_x0 / snr, "v": of_x0 / (snr + 1)}[target]
 
 
+def capped_v(snr: Tensor, target: str, gamma: float = 20.0) -> Tensor:
+    """The unit weight on the v error, SNR + 1 on that of x0 (Salimans & Ho 2022, sec. 4), with SNR capped at gamma."""
+    of_x0 = snr.clamp(max=gamma) + 1
+    return {"x0": of_x0, "eps": of_x0 / snr, "v": of_x0 / (snr + 1)}[target]
+
+
 def p2(snr: Tensor, target: str, gamma: float = 1.0, k: float = 1.0) -> Tensor:
     """1 / (k + SNR)^gamma on the eps error (Choi et al. 2022, eq. 8)."""
     of_eps = (k + snr) ** -gamma
     return {"eps": of_eps, "x0": of_eps * snr, "v": of_eps * snr / (snr + 1)}[target]
 
 
-WEIGHTS = {"uniform": uniform, "min_snr": min_snr, "p2": p2}
+WEIGHTS = {"uniform": uniform, "min_snr": min_snr, "capped_v": capped_v, "p2": p2}
 
 
 def loss_weights(
@@ -36,7 +42,7 @@ def loss_weights(
 ) -> Tensor:
     """Weight of every t, (T,) float64; ``normalise`` scales it to mean 1 over t.
 
-    target: eps, x0 or v. parameters: ``gamma`` of min_snr, ``gamma`` and ``k`` of p2.
+    target: eps, x0 or v. parameters: ``gamma`` of min_snr and capped_v, ``gamma`` and ``k`` of p2.
     """
     if name not in WEIGHTS or target not in TARGETS:
         raise UserError(

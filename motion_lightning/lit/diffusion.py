@@ -34,6 +34,7 @@ class DiffusionModule(L.LightningModule):
         warmup: optimizer steps of linear warm-up, followed by a cosine to ``final_lr`` of the peak at the last step.
         space: "target" measures the error of the network's own target, "x0" that of x0_hat.
         weight, normalise: of ``diffusion.weights``, on the error in that space.
+        outline_weight: of the x0 error of the context's outline, where the denoiser makes one.
         foot_weight, velocity_weight: of the geometric losses on x0_hat, in metres a frame.
         cond_drop: share of training samples that see the learned null.
         seed: of timesteps, noise and condition drop, each a function of (seed, step).
@@ -49,6 +50,7 @@ class DiffusionModule(L.LightningModule):
         space: str = "x0",
         weight: str = "uniform",
         normalise: bool = False,
+        outline_weight: float = 1.0,
         foot_weight: float = 0.0,
         velocity_weight: float = 0.0,
         cond_drop: float = 0.1,
@@ -58,6 +60,7 @@ class DiffusionModule(L.LightningModule):
         super().__init__()
         self.model, self.make_optimizer, self.config = model, optimizer, config
         self.warmup, self.final_lr, self.cond_drop, self.seed = warmup, final_lr, cond_drop, seed
+        self.outline_weight = outline_weight
         self.space, self.geometry = space, {"foot": foot_weight, "velocity": velocity_weight}
         kind = "x0" if space == "x0" else model.precondition.kind
         weights = (
@@ -77,14 +80,17 @@ class DiffusionModule(L.LightningModule):
         mask = batch.mask
         x0 = self.model.codec.encode(batch.x, mask)
         x_t = self.model.process.noise(x0, t, eps) * mask[..., None]
-        view = self.model.precondition(x_t, t, mask)
-        output = self.model.denoiser(view.inputs, t, self.model.encode(batch.cond, drop), mask).float()
+        ctx = self.model.encode(batch.cond, mask, drop)
+        view = self.model.view(x_t, t, ctx, mask)
+        output = self.model.denoiser(view.inputs, t, ctx, mask).float()
         x0_hat = view.x0(output)
         if self.space == "x0":
             error = squared_error(x0_hat, x0, mask)
         else:
             error = squared_error(output, view.target(x0), mask)
         parts = {"diffusion": (self.weights[t] * error).mean()}
+        if self.outline_weight and hasattr(ctx, "outline"):
+            parts["outline"] = self.outline_weight * squared_error(ctx.outline, x0, mask).mean()
         if any(self.geometry.values()):
             certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails
             for name, loss in self.geometric_losses(x0_hat, x0, mask).items():
@@ -143,7 +149,7 @@ class DiffusionModule(L.LightningModule):
             ("null", batch.cond, True),
             ("wrong", type(batch.cond)(*(part.roll(1, 0) for part in batch.cond)), False),
         ]:
-            losses[name] = squared_error(self.model.predict(x_t, t, self.model.encode(cond, drop), mask), x0, mask)
+            losses[name] = squared_error(self.model.predict(x_t, t, self.model.encode(cond, mask, drop), mask), x0, mask)
         self.audit.update(t, process.steps, [*losses.values()])
         snr = process.snr(t)
         linear = squared_error(self.frame_wiener(x_t, t), x0, mask)

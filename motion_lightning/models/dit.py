@@ -1,4 +1,4 @@
-"""DiT for motion: a diffusion transformer (Peebles & Xie 2023) over frames, with cross-attention to text."""
+"""DiT for motion: a diffusion transformer (Peebles & Xie 2023) over frames, along a plan read from the text."""
 
 from typing import NamedTuple
 
@@ -17,23 +17,35 @@ from motion_lightning.models.layers import (
 )
 
 
-class TextContext(NamedTuple):
-    """What depends on the text alone; made once per sampling run."""
+class Context(NamedTuple):
+    """What depends on the text and the length alone; made once per sampling run."""
 
-    pooled: Tensor  # (B, W)
-    kv: Tensor  # (B, L, 2W) keys and values, for all blocks the same
-    mask: Tensor  # (B, L)
+    pooled: Tensor  # (B, W) the whole text
+    plan: Tensor  # (B, N, W) what is to happen, a vector a token of motion
+    outline: Tensor  # (B, T, D) the motion that the text alone leads to expect
+
+
+class Reader(nn.Module):
+    """Cross-attention of motion tokens to the text, and a perceptron."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.cross = CrossAttention(width, heads)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+
+    def forward(self, h: Tensor, kv: Tensor, text_mask: Tensor) -> Tensor:
+        h = h + self.cross(self.norm1(h), kv, text_mask)
+        return h + self.mlp(self.norm2(h))
 
 
 class Block(nn.Module):
-    """Self-attention and perceptron with adaLN-Zero; cross-attention to the text between them."""
+    """Self-attention and perceptron with adaLN-Zero."""
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
-        self.norm1, self.norm3 = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
-        self.norm2 = nn.LayerNorm(width)
+        self.norm1, self.norm2 = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
         self.attention = SelfAttention(width, heads)
-        self.cross = CrossAttention(width, heads)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width),
             nn.SiLU(),
@@ -42,23 +54,27 @@ class Block(nn.Module):
         )
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
-    def forward(self, h: Tensor, c: Tensor, mask: Tensor, kv: Tensor, text_mask: Tensor) -> Tensor:
-        shift1, scale1, gate1, shift3, scale3, gate3 = self.modulation(c).chunk(6, dim=-1)  # (B, W) each
+    def forward(self, h: Tensor, c: Tensor, mask: Tensor) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c).chunk(6, dim=-1)  # (B, W) each
         h = h + gate1[:, None] * self.attention(modulate(self.norm1(h), shift1, scale1), mask)
-        h = h + self.cross(self.norm2(h), kv, text_mask)
-        return h + gate3[:, None] * self.mlp(modulate(self.norm3(h), shift3, scale3))
+        return h + gate2[:, None] * self.mlp(modulate(self.norm2(h), shift2, scale2))
 
 
 class DiT(nn.Module):
     """Denoiser of frame sequences.
 
+    The text is read once, by tokens that know nothing but their place in the motion: they make a plan. It is added to
+    the tokens of the noisy motion, and read out alone it is an outline of x0, E[x0 | text]. So the text is learned from
+    every sample of a batch, not only from the noisiest ones.
+
     Args:
         features: D, numbers a frame.
         text_dim: E, width of the text embeddings.
         width, depth, heads: size of the transformer.
+        readers: layers that read the text.
         patch: frames a token.
         overlap: let neighbouring tokens overlap by half (see ``layers.Patches``).
-        dropout: in the perceptrons; random numbers cost a third of a training step on a CPU.
+        dropout: in the blocks' perceptrons; random numbers cost a third of a training step on a CPU.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class DiT(nn.Module):
         width: int = 256,
         depth: int = 6,
         heads: int = 4,
+        readers: int = 3,
         patch: int = 4,
         overlap: bool = True,
         dropout: float = 0.0,
@@ -75,15 +92,21 @@ class DiT(nn.Module):
         super().__init__()
         if width % heads or width % 4:
             raise UserError(f"model.width={width} is no multiple of 4 and of model.heads={heads}: change one of them")
+        if readers < 1:
+            raise UserError(f"model.readers={readers}: without one layer that reads it the text is not heard")
         self.width = width
         self.patches = Patches(features, width, patch, overlap)
         self.time = TimeEmbedding(width)
         self.text = nn.Linear(text_dim, width)
         self.text_norm = nn.LayerNorm(width)
-        self.text_kv = nn.Linear(width, 2 * width)  # one for all blocks: captions are longer than motions here
+        self.text_kv = nn.Linear(width, 2 * width)  # one for all readers: captions are longer than motions here
         self.pooled = nn.Linear(text_dim, width)
         self.null_token = nn.Parameter(torch.empty(width))
         self.null_pooled = nn.Parameter(torch.empty(width))
+        self.readers = nn.ModuleList(Reader(width, heads) for _ in range(readers))
+        self.plan_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.plan_gate = nn.Linear(width, width)
+        self.outline = nn.Linear(width, self.patches.span * features)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
@@ -97,27 +120,37 @@ class DiT(nn.Module):
                 nn.init.zeros_(module.bias)
         for block in self.blocks:
             nn.init.zeros_(block.modulation[-1].weight)  # gates: attention and perceptron add nothing yet
-            nn.init.zeros_(block.cross.out.weight)  # nor does the text
-        nn.init.zeros_(self.modulation[-1].weight)
-        nn.init.zeros_(self.patches.out.weight)
+        for layer in (self.modulation[-1], self.patches.out, self.plan_gate, self.outline):
+            nn.init.zeros_(layer.weight)
         nn.init.normal_(self.null_token)  # the scale of tokens after their norm
         nn.init.normal_(self.null_pooled, std=0.02)
 
-    def encode(self, cond, drop: Tensor) -> TextContext:
+    def encode(self, cond, mask: Tensor, drop: Tensor) -> Context:
         """Text embeddings → context.
 
         Args:
             cond: tokens (B, L, E), mask (B, L) and pooled (B, E).
+            mask: (B, T), True where a frame is valid.
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
         tokens = self.text_norm(self.text(cond.tokens))  # (B, L, W)
-        tokens = torch.where(drop[:, None, None], self.null_token, tokens)
+        tokens = torch.where(drop[:, None, None], self.null_token, tokens) + places(cond.mask, self.width)
         first = torch.arange(tokens.shape[1], device=drop.device) == 0
-        mask = torch.where(drop[:, None], first, cond.mask)  # the null is one token
-        pooled = torch.where(drop[:, None], self.null_pooled, self.pooled(cond.pooled))
-        return TextContext(pooled, self.text_kv(tokens), mask)
+        text_mask = torch.where(drop[:, None], first, cond.mask)  # the null is one token
+        kv = self.text_kv(tokens)
+        valid = self.tokens(mask)  # (B, N)
+        h = places(valid, self.width)
+        for reader in self.readers:
+            h = reader(h, kv, text_mask)  # (B, N, W)
+        plan = self.plan_norm(h)
+        outline = self.patches.fold(self.outline(plan), valid)[:, : mask.shape[1]]
+        return Context(
+            torch.where(drop[:, None], self.null_pooled, self.pooled(cond.pooled)),
+            plan,
+            outline.float() * mask[..., None],
+        )
 
-    def forward(self, x: Tensor, t: Tensor, ctx: TextContext, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, ctx: Context, mask: Tensor) -> Tensor:
         """Noisy frames → the network's raw output of the same shape.
 
         Args:
@@ -126,20 +159,24 @@ class DiT(nn.Module):
             ctx: from :meth:`encode`.
             mask: (B, T), True where a frame is valid.
         """
-        frames, patch = x.shape[1], self.patches.patch
-        short = -frames % patch
-        mask = F.pad(mask, (0, short))
-        x = F.pad(x, (0, 0, 0, short)) * mask[..., None]
-        valid = mask.unflatten(1, (-1, patch)).any(-1)  # (B, N)
-        h = self.patches.embed(x) + self.positions(valid)  # (B, N, W)
+        frames = x.shape[1]
+        x = F.pad(x * mask[..., None], (0, 0, 0, -frames % self.patches.patch))
+        valid = self.tokens(mask)  # (B, N)
         c = self.time(t) + ctx.pooled  # (B, W)
+        h = self.patches.embed(x) + ctx.plan * (1 + self.plan_gate(c)[:, None])  # (B, N, W)
         for block in self.blocks:
-            h = block(h, c, valid, ctx.kv, ctx.mask)
+            h = block(h, c, valid)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
         return self.patches.unembed(modulate(self.norm(h), shift, scale), valid)[:, :frames]
 
-    def positions(self, valid: Tensor) -> Tensor:
-        """(B, N) → (B, N, W): each token's distance from the start and from the end; a motion has both."""
-        start = torch.arange(valid.shape[1], device=valid.device)
-        end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
-        return torch.cat([sinusoid(start.expand_as(end), self.width // 2), sinusoid(end, self.width // 2)], dim=-1)
+    def tokens(self, mask: Tensor) -> Tensor:
+        """Frames (B, T) → tokens (B, N) that hold a valid one."""
+        patch = self.patches.patch
+        return F.pad(mask, (0, -mask.shape[1] % patch)).unflatten(1, (-1, patch)).any(-1)
+
+
+def places(valid: Tensor, width: int) -> Tensor:
+    """(B, N) → (B, N, W): each token's distance from the start and from the end; motions and sentences have both."""
+    start = torch.arange(valid.shape[1], device=valid.device)
+    end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
+    return torch.cat([sinusoid(start.expand_as(end), width // 2), sinusoid(end, width // 2)], dim=-1)

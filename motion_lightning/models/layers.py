@@ -112,8 +112,11 @@ class Patches(nn.Module):
 
     def unembed(self, h: Tensor, valid: Tensor) -> Tensor:
         """(B, N, W) → (B, T, D); tokens outside ``valid`` (B, N) write nothing, not even the bias."""
-        y = self.out(h) * valid[..., None]  # (B, N, span · D)
-        y = rearrange(y, "b n (s p d) -> s b (n p) d", p=self.patch, d=self.features)
+        return self.fold(self.out(h), valid)
+
+    def fold(self, y: Tensor, valid: Tensor) -> Tensor:
+        """What tokens write, (B, N, span · D), added up over frames: (B, T, D)."""
+        y = rearrange(y * valid[..., None], "b n (s p d) -> s b (n p) d", p=self.patch, d=self.features)
         if len(y) == 1:
             return y[0]
         left, right = y  # what a token writes to its first and its second half

@@ -18,8 +18,8 @@ def reconcile(
     contacts: Tensor,
     skeleton: Skeleton,
     velocity_weight: float = 4.0,
-    contact_weight: float = 100.0,
-    smoothness: float = 1.0,
+    contact_weight: float = 1000.0,
+    smoothness: float = 0.2,
 ) -> Tensor:
     """Fuse positions, velocities and contacts of one clip.
 

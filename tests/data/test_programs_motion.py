@@ -73,8 +73,8 @@ def test_actions_and_attributes_are_balanced():
     segments = [s for p in programs for s in p.segments]
     counts = [sum(s.action == a for s in segments) for a in ACTIONS]
     assert min(counts) > 0.6 * np.mean(counts) and max(counts) < 1.5 * np.mean(counts)
-    for speed in ("slow", "normal", "fast"):
-        assert 0.3 < np.mean([s.speed == speed for s in segments]) < 0.37
+    for speed, share in (("slow", 0.2), ("normal", 0.6), ("fast", 0.2)):
+        assert np.mean([s.speed == speed for s in segments]) == pytest.approx(share, abs=0.03)
 
 
 def test_a_program_has_one_frame_more_than_features_and_repeats(motions):

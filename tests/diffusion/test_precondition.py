@@ -67,6 +67,22 @@ def test_target_has_unit_variance(wiener, covariance, t):
     torch.testing.assert_close(view.inputs[:, 0].var(0), explained, atol=1e-4, rtol=0.05)
 
 
+def test_with_a_centre_zero_output_is_the_posterior_mean(wiener, covariance, mask):
+    """Of a Gaussian with that mean: known in closed form; and the target is what is left of it."""
+    torch.manual_seed(8)
+    t = torch.tensor([0, 17, 500, STEPS - 1])
+    centre, x0 = torch.randn(B, T, D), torch.randn(B, T, D)
+    x_t = wiener.process.noise(x0, t, torch.randn_like(x0))
+    view = wiener(x_t, t, mask, centre)
+    a, s = (c(t).view(-1, 1, 1) for c in (wiener.process.a, wiener.process.s))
+    gain = torch.linalg.inv(a**2 * covariance + s**2 * torch.eye(D)) @ (covariance * a)
+    closed = centre + (x_t.double() - a * centre) @ gain
+    torch.testing.assert_close(view.x0(torch.zeros(B, T, D)).double(), closed, atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(view.x0(view.target(x0)), x0, atol=1e-5, rtol=1e-5)
+    far = wiener(x_t, t, mask, torch.zeros(B, T, D)).inputs
+    torch.testing.assert_close(far, wiener(x_t, t, mask).inputs)
+
+
 def test_target_round_trip(wiener, covariance, mask):
     torch.manual_seed(3)
     x0, t = draw(covariance, B, T).float(), torch.tensor([0, 5, 500, STEPS - 1])

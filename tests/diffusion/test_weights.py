@@ -14,6 +14,7 @@ PUBLISHED = {
     ("min_snr", "eps"): CAPPED / SNR,
     ("min_snr", "x0"): CAPPED,
     ("min_snr", "v"): CAPPED / (SNR + 1),
+    ("capped_v", "v"): (torch.minimum(SNR, torch.full_like(SNR, 20)) + 1) / (SNR + 1),
     ("p2", "eps"): 1 / (1 + SNR),
     **{("uniform", target): torch.ones_like(SNR) for target in TARGETS},
 }
@@ -31,7 +32,7 @@ def test_parameters_reach_the_formula():
     torch.testing.assert_close(loss_weights(PROCESS, "eps", "p2", gamma=0.5, k=3.0), (3 + SNR) ** -0.5)
 
 
-@pytest.mark.parametrize("name", ["min_snr", "p2"])
+@pytest.mark.parametrize("name", ["min_snr", "capped_v", "p2"])
 def test_the_loss_is_one_whatever_the_target(name):
     """The weighted squared error of one x0_hat, read as eps, x0 or v, is one number for every t."""
     t = torch.arange(1000)

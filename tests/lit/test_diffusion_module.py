@@ -96,10 +96,23 @@ def test_padding_does_not_change_the_loss(make_module, randomise, batch, options
 def test_loss_names_what_it_is_made_of(make_module, batch):
     module = make_module(foot_weight=2.0, velocity_weight=3.0)
     loss = module.compute_loss(batch, *drawn(module, batch))
-    assert set(loss.parts) == {"diffusion", "foot", "velocity"}
+    assert set(loss.parts) == {"diffusion", "outline", "foot", "velocity"}
     torch.testing.assert_close(sum(loss.parts.values()), loss.total)
     assert loss.per_sample.shape == loss.t.shape == (4,) and not loss.per_sample.requires_grad
     torch.testing.assert_close(loss.per_sample.mean(), loss.parts["diffusion"].detach())
+
+
+def test_outline_is_learned_from_the_text_at_every_timestep(make_module, batch):
+    """Its loss knows neither t nor noise, and reaches the layers that read the text."""
+    module = make_module(outline_weight=2.0)
+    t, eps, drop = drawn(module, batch)
+    parts = [module.compute_loss(batch, at, noise, drop).parts["outline"] for at, noise in [(t, eps), (0 * t, -eps)]]
+    torch.testing.assert_close(parts[0], parts[1])
+    x0 = module.model.codec.encode(batch.x, batch.mask)
+    torch.testing.assert_close(parts[0], 2 * squared_error(0 * x0, x0, batch.mask).mean())  # it starts at zero
+    parts[0].backward()
+    assert module.model.denoiser.outline.weight.grad.any()
+    assert set(make_module(outline_weight=0.0).compute_loss(batch, t, eps, drop).parts) == {"diffusion"}
 
 
 def test_fresh_model_starts_at_the_linear_baseline(make_module, batch):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from motion_lightning.errors import UserError
 from motion_lightning.models.dit import DiT
 from motion_lightning.models.layers import CrossAttention, Patches, attend, heads, sinusoid
 from motion_lightning.text.condition import TextCond
@@ -41,11 +42,12 @@ def test_starts_as_identity_blocks_and_zero_output(cond, batch):
     with torch.no_grad():
         for bias in (p for name, p in model.named_parameters() if name.endswith("bias")):
             assert not bias.any()
-        ctx = model.encode(cond, NONE)
-        h, c, valid = torch.randn(B, T, 32), torch.randn(B, 32), mask
+        ctx = model.encode(cond, mask, NONE)
+        h, c = torch.randn(B, T, 32), torch.randn(B, 32)
         for block in model.blocks:
-            assert torch.equal(block(h, c, valid, ctx.kv, ctx.mask), h)
+            assert torch.equal(block(h, c, mask), h)
         assert torch.equal(model(x, t, ctx, mask), torch.zeros(B, T, D))
+        assert torch.equal(ctx.outline, torch.zeros(B, T, D))
 
 
 def test_every_parameter_gets_a_gradient_in_a_mixed_batch(cond, batch, randomise):
@@ -53,7 +55,8 @@ def test_every_parameter_gets_a_gradient_in_a_mixed_batch(cond, batch, randomise
     drop = torch.tensor([True, False, False])
     for model, dropped in [(make(), drop), (make(), ~NONE), (make(), NONE), (randomise(make()), drop)]:
         x, t, mask = batch
-        model(x, t, model.encode(cond, dropped), mask).square().sum().backward()
+        ctx = model.encode(cond, mask, dropped)
+        (model(x, t, ctx, mask).square().sum() + ctx.outline.square().sum()).backward()
         assert not [name for name, p in model.named_parameters() if p.grad is None]
     assert not [name for name, p in model.named_parameters() if not p.grad.any()]  # of the last, random one
 
@@ -64,7 +67,7 @@ def test_nulls_are_learned_where_the_text_is_dropped(cond, batch, randomise):
     assert nulls <= dict(model.named_parameters()).keys()
     for dropped, learns in [(NONE, False), (torch.tensor([False, True, False]), True)]:
         model.zero_grad()
-        model(x, t, model.encode(cond, dropped), mask).square().sum().backward()
+        model(x, t, model.encode(cond, mask, dropped), mask).square().sum().backward()
         for name in nulls:
             assert bool(model.get_parameter(name).grad.any()) == learns
 
@@ -74,8 +77,8 @@ def test_null_forgets_the_text_of_its_own_sample_only(cond, batch, randomise):
     other = TextCond(cond.tokens + 1, cond.mask.flip(0), cond.pooled - 1)
     drop = torch.tensor([False, True, False])
     with torch.no_grad():
-        one, two = (model(x, t, model.encode(c, drop), mask) for c in (cond, other))
-        kept = model(x, t, model.encode(cond, NONE), mask)
+        one, two = (model(x, t, model.encode(c, mask, drop), mask) for c in (cond, other))
+        kept = model(x, t, model.encode(cond, mask, NONE), mask)
     torch.testing.assert_close(one[1], two[1])
     for i in (0, 2):
         torch.testing.assert_close(one[i], kept[i])
@@ -96,9 +99,9 @@ def test_text_padding_changes_nothing(cond, batch, randomise):
     padded = TextCond(torch.cat([cond.tokens, junk], 1), F.pad(cond.mask, (0, 4)), cond.pooled)
     garbled = TextCond(torch.where(cond.mask[..., None], cond.tokens, 9.0), cond.mask, cond.pooled)
     with torch.no_grad():
-        want = model(x, t, model.encode(cond, NONE), mask)
+        want = model(x, t, model.encode(cond, mask, NONE), mask)
         for other in (padded, garbled):
-            torch.testing.assert_close(model(x, t, model.encode(other, NONE), mask), want)
+            torch.testing.assert_close(model(x, t, model.encode(other, mask, NONE), mask), want)
 
 
 @pytest.mark.parametrize("overlap", [True, False])
@@ -108,22 +111,24 @@ def test_frame_padding_changes_nothing(cond, randomise, overlap, length, patch):
     torch.manual_seed(3)
     x, t = torch.randn(B, length, D), torch.tensor([3, 50, 97])
     with torch.no_grad():
-        ctx = model.encode(cond, NONE)
-        want = model(x, t, ctx, torch.ones(B, length, dtype=torch.bool))
+        mask = torch.ones(B, length, dtype=torch.bool)
+        ctx = model.encode(cond, mask, NONE)
+        want = model(x, t, ctx, mask)
         assert want.shape == x.shape
         for more in (1, 3, 11):
-            padded = torch.cat([x, torch.full((B, more, D), 5.0)], 1)
-            got = model(padded, t, ctx, frames_mask(*[length] * B, total=length + more))
-            torch.testing.assert_close(got[:, :length], want)
+            padded, wider = torch.cat([x, torch.full((B, more, D), 5.0)], 1), F.pad(mask, (0, more))
+            longer = model.encode(cond, wider, NONE)
+            torch.testing.assert_close(model(padded, t, longer, wider)[:, :length], want)
+            torch.testing.assert_close(longer.outline, F.pad(ctx.outline, (0, 0, 0, more)))
 
 
 def test_neighbours_in_the_batch_change_nothing(cond, batch, randomise):
     model, (x, t, mask) = randomise(make()), batch
     with torch.no_grad():
-        together = model(x, t, model.encode(cond, NONE), mask)
+        together = model(x, t, model.encode(cond, mask, NONE), mask)
         for i, n in enumerate(mask.sum(1).tolist()):
             part = TextCond(*(value[i : i + 1] for value in cond))
-            alone = model(x[i : i + 1, :n], t[i : i + 1], model.encode(part, NONE[:1]), mask[i : i + 1, :n])
+            alone = model(x[i : i + 1, :n], t[i : i + 1], model.encode(part, mask[i : i + 1, :n], NONE[:1]), mask[i : i + 1, :n])
             torch.testing.assert_close(alone[0], together[i, :n])
 
 
@@ -132,7 +137,7 @@ def test_order_of_frames_matters(cond, batch, randomise):
     model, (x, t, _) = randomise(make(patch=1, overlap=False)), batch
     mask, order = torch.ones(B, T, dtype=torch.bool), torch.randperm(T)
     with torch.no_grad():
-        ctx = model.encode(cond, NONE)
+        ctx = model.encode(cond, mask, NONE)
         permuted, straight = model(x[:, order], t, ctx, mask), model(x, t, ctx, mask)
     assert (permuted - straight[:, order]).abs().max() > 1e-2
 
@@ -140,22 +145,53 @@ def test_order_of_frames_matters(cond, batch, randomise):
 def test_time_and_text_matter(cond, batch, randomise):
     model, (x, t, mask) = randomise(make()), batch
     with torch.no_grad():
-        ctx = model.encode(cond, NONE)
+        ctx = model.encode(cond, mask, NONE)
         base = model(x, t, ctx, mask)
         assert (model(x, t + 1, ctx, mask) - base).abs().max() > 1e-4
         only_tokens = cond._replace(tokens=cond.tokens.flip(0))
         only_pooled = cond._replace(pooled=cond.pooled.flip(0))
         for other in (only_tokens, only_pooled):
-            assert (model(x, t, model.encode(other, NONE), mask) - base).abs().max() > 1e-3
+            assert (model(x, t, model.encode(other, mask, NONE), mask) - base).abs().max() > 1e-3
 
 
 def test_context_made_once_serves_every_step(cond, batch, randomise):
     model, (x, _, mask) = randomise(make()), batch
     with torch.no_grad():
-        once = model.encode(cond, NONE)
+        once = model.encode(cond, mask, NONE)
         for step in (0, 10, 99):
             t = torch.full((B,), step)
-            assert torch.equal(model(x, t, once, mask), model(x, t, model.encode(cond, NONE), mask))
+            assert torch.equal(model(x, t, once, mask), model(x, t, model.encode(cond, mask, NONE), mask))
+
+
+def test_the_outline_knows_text_and_length_alone(cond, batch, randomise):
+    """It is there before any x_t; other words, another length or the null give another one."""
+    model, (_, _, mask) = randomise(make()), batch
+    shorter, null = frames_mask(12, 9, 6), torch.tensor([False, True, False])
+    with torch.no_grad():
+        outline = model.encode(cond, mask, NONE).outline
+        assert outline.shape == (B, T, D) and not outline[~mask].any()
+        turned = model.encode(cond._replace(tokens=cond.tokens.flip(0), mask=cond.mask.flip(0)), mask, NONE).outline
+        assert (turned - outline)[0].abs().max() > 1e-3
+        cut = model.encode(cond, shorter, NONE).outline
+        assert (cut - outline)[0, :8].abs().max() > 1e-3
+        torch.testing.assert_close(cut[1:], outline[1:])
+        dropped = model.encode(cond, mask, null).outline
+        assert (dropped - outline)[1].abs().max() > 1e-3
+        torch.testing.assert_close(dropped[[0, 2]], outline[[0, 2]])
+
+
+def test_order_of_words_matters(cond, batch, randomise):
+    """The encoder's tokens carry little of their place: "a, then b" must not read as "b, then a"."""
+    model, (_, _, mask) = randomise(make()), batch
+    turned = cond._replace(tokens=cond.tokens.clone())
+    turned.tokens[0] = cond.tokens[0].flip(0)
+    with torch.no_grad():
+        assert (model.encode(turned, mask, NONE).plan - model.encode(cond, mask, NONE).plan)[0].abs().max() > 1e-3
+
+
+def test_a_model_without_readers_is_refused():
+    with pytest.raises(UserError, match="readers=0"):
+        make(readers=0)
 
 
 @pytest.mark.parametrize("overlap", [True, False])

@@ -18,7 +18,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.motion.features import joints_to_features
 from motion_lightning.motion.skeleton import load_skeleton
 
-VERSION = 3  # of the motions and captions; raised whenever a seed would give others
+VERSION = 4  # of the motions and captions; raised whenever a seed would give others
 
 
 class ProgramCorpus:

@@ -25,6 +25,7 @@ PATHS = ("straight", "circle", "turn")
 # Tempo relative to normal; the gaps keep "slowly" and "quickly" readable from the motion alone.
 TEMPO = {"slow": (0.60, 0.72), "normal": (0.95, 1.08), "fast": (1.45, 1.70)}
 SPEEDS = tuple(TEMPO)
+DRAWN = ("slow", "normal", "normal", "normal", "fast")  # people say a speed of two actions in five
 
 # Seconds that the action itself takes at normal tempo; the rest of its segment is idle.
 CORE = {
@@ -115,7 +116,7 @@ def followers(action: str) -> tuple[str, ...]:
 
 
 def sample_program(rng: np.random.Generator, compound: float = COMPOUND) -> Program:
-    """Draws actions and attributes uniformly, then durations with room for them: 2 to 5 seconds in all."""
+    """Draws actions and attributes uniformly, but normal speed most often, then durations with room for them: 2 to 5 seconds in all."""
     actions = [_pick(rng, ACTIONS)]
     if rng.random() < compound:
         actions.append(_pick(rng, followers(actions[0])))
@@ -140,7 +141,7 @@ def _pick(rng: np.random.Generator, options):
 def _sample_segment(rng: np.random.Generator, action: str, alone: bool) -> Segment:
     side = _pick(rng, SIDES.get(action, (None,)))
     direction = _pick(rng, DIRECTIONS.get(action, (None,)))
-    speed = _pick(rng, SPEEDS)
+    speed = _pick(rng, DRAWN)
     bends = action == "run" or (action == "walk" and direction == "forward")
     paths = PATHS if alone or speed != "slow" else ("straight", "turn")  # no time to go round slowly
     path = _pick(rng, paths) if bends else None
