@@ -149,7 +149,8 @@ class DiffusionModule(L.LightningModule):
             ("null", batch.cond, True),
             ("wrong", type(batch.cond)(*(part.roll(1, 0) for part in batch.cond)), False),
         ]:
-            losses[name] = squared_error(self.model.predict(x_t, t, self.model.encode(cond, mask, drop), mask), x0, mask)
+            ctx = self.model.encode(cond, mask, drop)
+            losses[name] = squared_error(self.model.predict(x_t, t, ctx, mask), x0, mask)
         self.audit.update(t, process.steps, [*losses.values()])
         snr = process.snr(t)
         linear = squared_error(self.frame_wiener(x_t, t), x0, mask)

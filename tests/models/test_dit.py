@@ -128,7 +128,8 @@ def test_neighbours_in_the_batch_change_nothing(cond, batch, randomise):
         together = model(x, t, model.encode(cond, mask, NONE), mask)
         for i, n in enumerate(mask.sum(1).tolist()):
             part = TextCond(*(value[i : i + 1] for value in cond))
-            alone = model(x[i : i + 1, :n], t[i : i + 1], model.encode(part, mask[i : i + 1, :n], NONE[:1]), mask[i : i + 1, :n])
+            ctx = model.encode(part, mask[i : i + 1, :n], NONE[:1])
+            alone = model(x[i : i + 1, :n], t[i : i + 1], ctx, mask[i : i + 1, :n])
             torch.testing.assert_close(alone[0], together[i, :n])
 
 

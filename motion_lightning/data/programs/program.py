@@ -116,7 +116,10 @@ def followers(action: str) -> tuple[str, ...]:
 
 
 def sample_program(rng: np.random.Generator, compound: float = COMPOUND) -> Program:
-    """Draws actions and attributes uniformly, but normal speed most often, then durations with room for them: 2 to 5 seconds in all."""
+    """Draws actions and attributes, then durations with room for them: 2 to 5 seconds in all.
+
+    Draws are uniform, but for the speed, which is mostly normal.
+    """
     actions = [_pick(rng, ACTIONS)]
     if rng.random() < compound:
         actions.append(_pick(rng, followers(actions[0])))
