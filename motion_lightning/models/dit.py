@@ -32,7 +32,7 @@ class Reader(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.cross = CrossAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def forward(self, h: Tensor, kv: Tensor, text_mask: Tensor) -> Tensor:
         h = h + self.cross(self.norm1(h), kv, text_mask)
