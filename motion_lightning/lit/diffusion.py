@@ -89,7 +89,7 @@ class DiffusionModule(L.LightningModule):
         else:
             error = squared_error(output, view.target(x0), mask)
         parts = {"diffusion": (self.weights[t] * error).mean()}
-        if self.outline_weight and hasattr(ctx, "outline"):
+        if hasattr(ctx, "outline"):  # with a weight of 0 as well: DDP wants every parameter in the graph
             parts["outline"] = self.outline_weight * squared_error(ctx.outline, x0, mask).mean()
         if any(self.geometry.values()):
             certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails

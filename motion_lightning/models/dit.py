@@ -99,7 +99,7 @@ class DiT(nn.Module):
         self.time = TimeEmbedding(width)
         self.text = nn.Linear(text_dim, width)
         self.text_norm = nn.LayerNorm(width)
-        self.text_kv = nn.Linear(width, 2 * width)  # one for all readers: captions are longer than motions here
+        self.text_kv = nn.Linear(width, 2 * width)  # one for all readers, who read the same words
         self.pooled = nn.Linear(text_dim, width)
         self.null_token = nn.Parameter(torch.empty(width))
         self.null_pooled = nn.Parameter(torch.empty(width))

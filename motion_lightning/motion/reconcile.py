@@ -21,7 +21,7 @@ def reconcile(
     contact_weight: float = 1000.0,
     smoothness: float = 0.2,
 ) -> Tensor:
-    """Fuse positions, velocities and contacts of one clip.
+    """Fuse positions, velocities and contacts of one clip. Contact weight and smoothness: experiments/programs_dit.
 
     Args:
         joints: (T, J, 3) metres, as recovered from root and local positions.
