@@ -50,7 +50,8 @@ class TinyEncoder:
 class SmoothCorpus:
     """Clips of 24–48 frames whose features are slow waves; the caption says which wave."""
 
-    name, skeleton, fps = "smooth", "humanml22", 20.0
+    name, representation, skeleton, fps, min_frames = "smooth", "motion", "humanml22", 20.0, 20
+    about = {"title": "Waves", "source": "this test", "licence": "MIT"}  # noqa: RUF012
     words = ("slow", "wide", "low", "fast")
 
     def __init__(self, train: int = 16, val: int = 5, test: int = 3):

@@ -17,9 +17,9 @@ class Info(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Padded motions in metric units with their condition."""
+    """Padded clips in metric units, pictures in [-1, 1], with their condition."""
 
-    x: Tensor  # (B, T, D) float32, zero where the mask is False
+    x: Tensor  # (B, T, ...) float32, zero where the mask is False
     mask: Tensor  # (B, T) bool
-    cond: TextCond
+    cond: TextCond  # or another named tuple that has one as its field ``text``
     info: Info

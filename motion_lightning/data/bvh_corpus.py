@@ -62,6 +62,7 @@ class BvhCorpus:
     """
 
     name = "bvh"
+    representation = "motion"
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class BvhCorpus:
             raise UserError("no source of BVH files: give a folder, a zip or a list of zips")
         if not 1 <= min_frames <= max_frames:
             raise UserError(f"min_frames {min_frames} should lie between 1 and max_frames, {max_frames}")
-        self.skeleton, self.workers = skeleton, workers
+        self.skeleton, self.workers, self.min_frames = skeleton, workers, min_frames
         self.fps = load_skeleton(skeleton).fps
         self.settings = Settings(skeleton, self.fps, hip_order, min_frames, max_frames)
         sources = [source] if isinstance(source, str | Path) else source
@@ -98,6 +99,16 @@ class BvhCorpus:
     def __len__(self) -> int:
         """Number of recordings; those that are cut make more than one clip."""
         return len(self.recordings)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """Archives or folders, and the licences that the captions file names."""
+        licences = sorted({r.tags["license"] for r in self.recordings if r.tags["license"]})
+        return {
+            "title": "BVH recordings",
+            "source": ", ".join(sorted({path.name for path, _ in self.files})),
+            "licence": ", ".join(licences) or "not said in the captions file",
+        }
 
     def fingerprint(self) -> dict[str, Any]:
         """Hashes of the captions, motions and rigs, and the settings."""

@@ -11,10 +11,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class Clip:
-    """One motion with its captions.
+    """One motion, pose, picture or video with its captions.
 
-    ``features`` (T, D) float32 are metric (not normalised). ``tags`` hold whatever else is known and fits
-    into JSON: the motion program, the recording, flags, the duration.
+    Attributes:
+        features: (T, ...) float32 in metric units (not normalised), or uint8 pictures. All clips of a corpus have
+            the same type and, but for T, the same shape.
+        tags: whatever else is known and fits into JSON: the motion program, the recording, flags, the duration.
+        pos: empty, or the corpus' own parts of speech of each caption: "a/DET man/NOUN kick/VERB".
+        extras: more arrays, of the same names, types and shapes in every clip of a corpus: scene, hands, depth.
     """
 
     id: str
@@ -22,6 +26,8 @@ class Clip:
     captions: list[str]
     split: Literal["train", "val", "test"]
     tags: dict[str, Any] = field(default_factory=dict)
+    pos: list[str] = field(default_factory=list)
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -40,9 +46,12 @@ class Corpus(Protocol):
     without making them again.
     """
 
-    name: str
-    skeleton: str
+    name: str  # that of its file in conf/data
+    representation: Literal["motion", "pose", "tracks", "video", "keypoints", "image"]
+    skeleton: str | None  # of motions and poses
     fps: float
+    min_frames: int  # shorter clips are left out
+    about: dict[str, str]  # title, source, licence; also citation, notes
 
     def fingerprint(self) -> dict[str, Any]: ...
 

@@ -1,6 +1,6 @@
 """Loaders of one store for training, validation and test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -14,7 +14,7 @@ from motion_lightning.errors import UserError
 
 
 class MotionDataModule(L.LightningDataModule):
-    """Batches of metric features with their captions' embeddings.
+    """Batches of clips with their captions' embeddings.
 
     An epoch is ``steps_per_epoch`` batches, and the batch of a training step is a function of (seed, step): a
     resumed run sees what the uninterrupted one would have seen. The ranks share batches here, so give the
@@ -27,6 +27,8 @@ class MotionDataModule(L.LightningDataModule):
         max_frames: longer clips are cut, to a window drawn from (seed, step); out of training to their start.
         multiple_of: clips are padded to a multiple of this many frames.
         bucket: batches whose clips are sorted by length together; 1 turns that off.
+        first_action: how captions are cut to their first action, of ``text.first_action``.
+        condition: makes the condition of a batch, where it is more than text; see ``Split.collate``.
     """
 
     def __init__(
@@ -40,9 +42,11 @@ class MotionDataModule(L.LightningDataModule):
         bucket: int = 16,
         seed: int = 0,
         num_workers: int = 0,
+        first_action: str = "none",
+        condition: Callable | None = None,
     ):
         super().__init__()
-        self.store = Store.open(store)
+        self.store, self.condition = Store.open(store, first_action), condition
         self.batch_size, self.val_batch_size, self.steps_per_epoch = (
             batch_size,
             val_batch_size,
@@ -63,7 +67,7 @@ class MotionDataModule(L.LightningDataModule):
             start_step=self._steps_done,
             bucket=self.bucket,
         )
-        return self._loader(_TrainRows(split, self.max_frames, self.multiple_of), sampler)
+        return self._loader(_TrainRows(split, self.max_frames, self.multiple_of, self.condition), sampler)
 
     def val_dataloader(self) -> DataLoader:
         return self._in_order("val")
@@ -79,7 +83,7 @@ class MotionDataModule(L.LightningDataModule):
             raise UserError(f"{self.store.path}: split {name} has {len(split)} clips for {world} processes")
         share, size = range(rank, len(split), world), self.val_batch_size
         batches = [list(share[i : i + size]) for i in range(0, len(share), size)]
-        return self._loader(_Rows(split, self.max_frames, self.multiple_of), batches)
+        return self._loader(_Rows(split, self.max_frames, self.multiple_of, self.condition), batches)
 
     def _loader(self, rows: Dataset, batches) -> DataLoader:
         return DataLoader(
@@ -99,28 +103,28 @@ class MotionDataModule(L.LightningDataModule):
 class _Rows(Dataset):
     """Whole batches at once: a DataLoader hands ``__getitems__`` all indices of a batch."""
 
-    def __init__(self, split: Split, max_frames: int, multiple_of: int):
-        self.split, self.max_frames, self.multiple_of = split, max_frames, multiple_of
+    def __init__(self, split: Split, max_frames: int, multiple_of: int, condition: Callable | None):
+        self.split = split
+        self.options = {"max_frames": max_frames, "multiple_of": multiple_of, "condition": condition}
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        return self.split.collate(indices, max_frames=self.max_frames, multiple_of=self.multiple_of)
+        return self.split.collate(indices, **self.options)
 
 
 class _TrainRows(_Rows):
     def __getitems__(self, draws: Sequence[Draw]) -> Batch:
         clips = [draw.clip for draw in draws]
         choices = [self.split.text_ids(clip) for clip in clips]
-        room = [max(0, int(self.split.lengths[clip]) - self.max_frames) for clip in clips]
+        room = [max(0, int(self.split.lengths[clip]) - self.options["max_frames"]) for clip in clips]
         return self.split.collate(
             clips,
             texts=[ids[int(draw.caption * len(ids))] for ids, draw in zip(choices, draws, strict=True)],
             starts=[int(draw.crop * (free + 1)) for free, draw in zip(room, draws, strict=True)],
-            max_frames=self.max_frames,
-            multiple_of=self.multiple_of,
             frames=draws[0].frames,
+            **self.options,
         )
 
 

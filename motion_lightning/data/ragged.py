@@ -1,5 +1,7 @@
 """Sequences of unequal length in two flat files: the bytes one after another, and where each one ends."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +45,14 @@ class RaggedWriter:
 
 
 class Ragged:
-    """Reads what a ``RaggedWriter`` wrote, memory-mapped: ``ragged[i]`` is a view, (n, columns) or (n,)."""
+    """Reads what a ``RaggedWriter`` wrote, memory-mapped: ``ragged[i]`` is a view, (n, *shape)."""
 
-    def __init__(self, folder: Path, name: str, dtype: type, columns: int | None = None):
+    def __init__(self, folder: Path, name: str, dtype: type | str, shape: Sequence[int] = ()):
         path = folder / (name + DATA)
         # a plain array on top of the mapping: slicing np.memmap itself is slow
         data = np.asarray(np.memmap(path, dtype, "r")) if path.stat().st_size else np.empty(0, dtype)
-        self.data = data.reshape(-1, columns) if columns else data
-        ends = np.fromfile(folder / (name + ENDS), np.int64) // (data.itemsize * (columns or 1))
+        self.data = data.reshape(-1, *shape)
+        ends = np.fromfile(folder / (name + ENDS), np.int64) // (data.itemsize * math.prod(shape))
         self.offsets = np.concatenate([np.zeros(1, np.int64), ends])  # (count + 1,) in rows
 
     def __len__(self) -> int:

@@ -1,12 +1,10 @@
 """Mean, deviation and covariance of the frames of a split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
-from motion_lightning.motion.features import STD_GROUPS
 
 FRAMES_A_CHUNK = 1 << 15
 
@@ -34,8 +32,11 @@ class Stats:
             return cls(file["mean"], file["std"], file["cov"], int(file["count"]))
 
 
-def frame_statistics(clips: Iterable[np.ndarray]) -> Stats:
-    """Statistics over the frames of all ``clips``, each (T, D), in one pass and float64."""
+def frame_statistics(clips: Iterable[np.ndarray], groups: Sequence[slice] = ()) -> Stats:
+    """Statistics over the frames of all ``clips``, each (T, D), in one pass and float64.
+
+    The deviations of each of ``groups`` are replaced by their mean.
+    """
     count, pivot, total, outer = 0, 0.0, 0.0, 0.0
     for frames in _chunks(clips):
         if not count:
@@ -46,9 +47,8 @@ def frame_statistics(clips: Iterable[np.ndarray]) -> Stats:
     cov = outer / count - np.outer(shift, shift)
     cov = (cov + cov.T) / 2
     std = np.sqrt(np.diag(cov).clip(0))
-    if len(std) == STD_GROUPS[-1].stop:
-        for group in STD_GROUPS:
-            std[group] = std[group].mean()
+    for group in groups:
+        std[group] = std[group].mean()
     return Stats(pivot + shift, np.where(std > 1e-8, std, 1.0), cov, count)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,43 @@ from motion_lightning.data.ragged import DATA, ENDS, Ragged
 from motion_lightning.data.statistics import Stats
 from motion_lightning.errors import UserError
 
-VERSION = 1  # of the files below; a store of another version is prepared anew
-CLIP_FILES = ("features", "captions", "tags", "ids", "splits")  # an item a clip
-TEXT_FILES = ("texts", "tokens", "pooled")  # an item for each different caption
+VERSION = 2  # of the files below; a store of another version is prepared anew
+CLIP_FILES = ("features", "captions", "tags", "ids", "splits")  # an item a clip, as has the file of each extra
+TEXT_FILES = ("texts", "pos", "tokens", "pooled")  # an item for each different caption
+
+
+def extra_file(name: str) -> str:
+    return f"extra-{name}"
 
 
 class Store:
-    """One corpus: clips by split, captions with embeddings, statistics of training frames, a manifest."""
+    """One corpus: clips by split, captions with embeddings, statistics of training frames, a manifest.
 
-    def __init__(self, path: Path, manifest: dict[str, Any]):
-        self.path, self.manifest = path, manifest
-        self.features = Ragged(path, "features", np.float32, manifest["widths"]["features"])
-        self.captions = Ragged(path, "captions", np.int32)  # text indices
-        self.texts = TextCache(path, manifest["widths"]["tokens"])
+    ``texts`` are what a model is given: the captions, or with ``first_action`` what that leaves of each, under the
+    same indices. ``captions`` holds the indices of each clip's.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], first_action: str = "none"):
+        self.path, self.manifest, self.first_action = path, manifest, first_action
+        self.features = Ragged(path, "features", manifest["features"]["dtype"], manifest["features"]["shape"])
+        self.captions = Ragged(path, "captions", np.int32)
+        self.whole_texts = TextCache(path, manifest["text_width"])
+        self.texts = self.whole_texts
+        if first_action != "none":
+            from motion_lightning.data.cuts import cut_texts
+
+            self.texts = cut_texts(self, first_action)
 
     @classmethod
-    def open(cls, path: "str | Path | Store") -> "Store":
+    def open(cls, path: "str | Path | Store", first_action: str = "none") -> "Store":
         """Opens the store at ``path`` (an open one is returned as it is); checks version and file sizes.
 
         Raises:
-            UserError: there is no store, it is of another version, or a file is missing or cut.
+            UserError: there is no store, it is of another version, a file is missing or cut, or captions were not
+                cut by ``first_action`` before (``cuts.prepare_cuts`` does it).
         """
         if isinstance(path, Store):
-            return path
+            return path if path.first_action == first_action else cls(path.path, path.manifest, first_action)
         path = Path(path)
         if not (path / "manifest.json").is_file():
             state = "was not prepared to its end" if path.with_name(path.name + ".partial").exists() else "is no store"
@@ -50,10 +64,10 @@ class Store:
         for name, file in manifest["files"].items():
             if not (path / name).is_file() or (path / name).stat().st_size != file["bytes"]:
                 raise UserError(f"{path / name} is missing or cut; {again}")
-        return cls(path, manifest)
+        return cls(path, manifest, first_action)
 
     def __reduce__(self):
-        return Store.open, (self.path,)  # a worker process maps the files itself
+        return Store.open, (self.path, self.first_action)  # a worker process maps the files itself
 
     def __len__(self) -> int:
         return len(self.features)
@@ -66,7 +80,7 @@ class Store:
     @cached_property
     def stats(self) -> Stats:
         if not (self.path / "stats.npz").is_file():
-            raise UserError(f"{self.path}: no statistics, for it has no training clips; prepare a corpus with some")
+            raise UserError(f"{self.path}: no statistics, for it has no training clips, or pictures; prepare another")
         return Stats.load(self.path / "stats.npz")
 
     @property
@@ -97,6 +111,14 @@ class Store:
     def tags(self) -> Ragged:
         return Ragged(self.path, "tags", np.uint8)
 
+    @cached_property
+    def extras(self) -> dict[str, np.ndarray]:
+        """(clips, *shape) of each extra, memory-mapped."""
+        return {
+            name: np.asarray(np.memmap(self.path / (extra_file(name) + DATA), e["dtype"], "r")).reshape(-1, *e["shape"])
+            for name, e in self.manifest["extras"].items()
+        }
+
 
 class Split:
     """The clips of one split, by index 0 … len - 1 in the order of the corpus."""
@@ -119,8 +141,12 @@ class Split:
         return part
 
     def features(self, i: int) -> np.ndarray:
-        """(T, D) float32, a read-only view of the file."""
+        """(T, ...) as the clip had them, a read-only view of the file."""
         return self.store.features[self.rows[i]]
+
+    def extras(self, i: int) -> dict[str, np.ndarray]:
+        """More arrays by name, read-only views of their files."""
+        return {name: extra[self.rows[i]] for name, extra in self.store.extras.items()}
 
     def text_ids(self, i: int) -> list[int]:
         return self.store.captions[self.rows[i]].tolist()
@@ -143,8 +169,9 @@ class Split:
         max_frames: int | None = None,
         multiple_of: int = 4,
         frames: int = 0,
+        condition: Callable[["Split", Sequence[int], TextCond], Any] | None = None,
     ) -> Batch:
-        """A batch of the clips ``indices``, read straight into the padded tensor.
+        """A batch of the clips ``indices``, read straight into the padded tensor; bytes become [-1, 1].
 
         Args:
             texts: a text index for each clip; default its first caption.
@@ -152,6 +179,7 @@ class Split:
             max_frames: longer clips are cut.
             multiple_of: the padded length is the next multiple.
             frames: padded length at least, where several processes share a batch.
+            condition: makes the batch's condition of this split, the clips and their texts; default the texts.
         """
         texts = [self.text_ids(i)[0] for i in indices] if texts is None else texts
         starts = [0] * len(indices) if starts is None else starts
@@ -160,13 +188,14 @@ class Split:
         ]
         lengths = torch.tensor([len(clip) for clip in clips])
         frames = -(-max(frames, *map(len, clips)) // multiple_of) * multiple_of
-        x = np.zeros((len(clips), frames, self.store.features.data.shape[1]), np.float32)
+        x = np.zeros((len(clips), frames, *clips[0].shape[1:]), np.float32)
         for row, clip in zip(x, clips, strict=True):
-            row[: len(clip)] = clip
+            row[: len(clip)] = clip if clip.dtype != np.uint8 else clip * np.float32(2 / 255) - 1
+        cond = self.store.texts.cond(texts)
         return Batch(
-            x=torch.from_numpy(x),  # (B, T, D)
+            x=torch.from_numpy(x),  # (B, T, ...)
             mask=torch.arange(frames) < lengths[:, None],  # (B, T)
-            cond=self.store.texts.cond(texts),
+            cond=condition(self, indices, cond) if condition else cond,
             info=Info(torch.as_tensor(indices), torch.as_tensor(texts)),
         )
 
@@ -183,20 +212,31 @@ class Split:
             yield self.collate(order[start : start + batch_size], max_frames=max_frames, multiple_of=multiple_of)
 
 
-class TextCache:
-    """The different captions of a corpus and their embeddings, kept in half precision."""
+class Texts(Sequence):
+    """The different texts of a folder."""
 
-    def __init__(self, path: Path, width: int):
+    def __init__(self, path: Path):
         self._texts = Ragged(path, "texts", np.uint8)
-        self._tokens = Ragged(path, "tokens", np.float16, width)
-        self._pooled = Ragged(path, "pooled", np.float16, width)
-        self.width = width
 
     def __len__(self) -> int:
         return len(self._texts)
 
     def __getitem__(self, i: int) -> str:
         return self._texts.text(i)
+
+
+class TextCache(Texts):
+    """The different captions of a corpus and their embeddings, kept in half precision."""
+
+    def __init__(self, path: Path, width: int):
+        super().__init__(path)
+        self._tokens = Ragged(path, "tokens", np.float16, [width])
+        self._pooled = Ragged(path, "pooled", np.float16, [width])
+        self.path, self.width = path, width
+
+    def pos(self, i: int) -> str:
+        """Parts of speech as the corpus came with them, "a/DET man/NOUN kick/VERB"; else empty."""
+        return self._pos.text(i)
 
     def lookup(self, text: str) -> int | None:
         """Index of a text; None where the corpus does not have it."""
@@ -224,6 +264,10 @@ class TextCache:
         )
 
     @cached_property
+    def _pos(self) -> Ragged:
+        return Ragged(self.path, "pos", np.uint8)
+
+    @cached_property
     def _index(self) -> dict[str, int]:
         return {self[i]: i for i in range(len(self))}
 
@@ -232,7 +276,7 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(np.memmap(path, np.uint8, "r") if path.stat().st_size else b"").hexdigest()
 
 
-def data_files(path: Path) -> list[Path]:
+def data_files(path: Path, extras: Iterable[str]) -> list[Path]:
     """The files that the manifest of the store at ``path`` vouches for."""
-    names = [name + end for name in (*CLIP_FILES, *TEXT_FILES) for end in (DATA, ENDS)]
+    names = [name + end for name in (*CLIP_FILES, *TEXT_FILES, *map(extra_file, extras)) for end in (DATA, ENDS)]
     return [path / name for name in [*names, "stats.npz"] if (path / name).is_file()]

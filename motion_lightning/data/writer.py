@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import math
 import shutil
 import time
 from collections import Counter
@@ -18,13 +19,15 @@ from tqdm import tqdm
 
 from motion_lightning import __version__
 from motion_lightning.data.clip import SPLITS, Clip, Corpus, Rejected
+from motion_lightning.data.embedding import write_embeddings
 from motion_lightning.data.ragged import Ragged, RaggedWriter
 from motion_lightning.data.statistics import frame_statistics
-from motion_lightning.data.store import CLIP_FILES, VERSION, data_files, file_sha256
+from motion_lightning.data.store import CLIP_FILES, VERSION, Texts, data_files, extra_file, file_sha256
 from motion_lightning.errors import UserError
+from motion_lightning.motion.features import layout
 from motion_lightning.text.encoders import TextEncoder
 
-TEXTS_A_CHUNK = 512  # embedded together; a resumed run keeps whole chunks, so that its bytes do not differ
+COVARIANCE_UP_TO = 1024  # numbers a frame; beyond, a corpus has no statistics
 
 
 @dataclass
@@ -47,14 +50,12 @@ class Report:
         return "\n".join([*lines, f"  took {self.seconds:.0f} s"])
 
 
-def prepare_store(
-    corpus: Corpus, encoder: TextEncoder, path: str | Path, *, min_frames: int = 20, progress: bool = True
-) -> Report:
+def prepare_store(corpus: Corpus, encoder: TextEncoder, path: str | Path, *, progress: bool = True) -> Report:
     """Writes the store of ``corpus`` at ``path``, in place of an older one once it is complete.
 
     Work goes into ``path.partial``; when it was interrupted there on the same corpus and encoder, it goes on.
-    A clip is left out, and listed with the reason, where it holds NaN or infinity, has fewer than
-    ``min_frames`` frames, no caption, another width than the first clip, or an id that was there before.
+    A clip is left out, and listed with the reason, where it holds NaN or infinity, has fewer frames than the
+    corpus allows, no caption, other shapes than the first clip, or an id that was there before.
 
     Raises:
         UserError: another process prepares the same store, ``path`` is something else, or no clip is left.
@@ -72,17 +73,17 @@ def prepare_store(
             old.rename(path)
         if path.exists() and not (path / "manifest.json").is_file():
             raise UserError(f"{path} exists and is not a store; name another place or move it away")
-        plan = _plan(corpus, encoder, min_frames)
+        plan = _plan(corpus, encoder)
         if not (partial / "plan.json").is_file() or json.loads((partial / "plan.json").read_text()) != plan:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             _write_json(partial / "plan.json", plan)
-        entries = _write_clips(corpus, partial, min_frames, progress)
+        entries = _write_clips(corpus, partial, progress)
         kept = [entry for entry in entries if "frames" in entry]
         if not kept:
             raise UserError(f"{corpus.name}: no clip is left, e.g. {entries[0] if entries else 'the corpus is empty'}")
-        _write_embeddings(encoder, partial, progress)
-        _finish(partial, plan, entries)
+        write_embeddings(Texts(partial), encoder, partial, progress)
+        _finish(partial, plan, corpus.about, entries)
         shutil.rmtree(old, ignore_errors=True)
         if path.exists():
             path.rename(old)
@@ -100,59 +101,65 @@ def prepare_store(
     )
 
 
-def is_current(path: str | Path, corpus: Corpus, encoder: TextEncoder, *, min_frames: int = 20) -> bool:
+def is_current(path: str | Path, corpus: Corpus, encoder: TextEncoder) -> bool:
     """Whether the store at ``path`` is what ``prepare_store`` would write again."""
-    manifest, plan = Path(path) / "manifest.json", _plan(corpus, encoder, min_frames)
+    manifest, plan = Path(path) / "manifest.json", _plan(corpus, encoder)
     return manifest.is_file() and plan.items() <= json.loads(manifest.read_text()).items()
 
 
-def _plan(corpus: Corpus, encoder: TextEncoder, min_frames: int) -> dict[str, Any]:
+def _plan(corpus: Corpus, encoder: TextEncoder) -> dict[str, Any]:
     """All that the content of a store depends on, as JSON gives it back."""
     plan = {
         "version": VERSION,
         "corpus": corpus.name,
         "source": corpus.fingerprint(),
         "encoder": encoder.fingerprint(),
+        "representation": corpus.representation,
         "skeleton": corpus.skeleton,
         "fps": corpus.fps,
-        "min_frames": min_frames,
+        "min_frames": corpus.min_frames,
     }
     return json.loads(json.dumps(plan))
 
 
-def _write_clips(corpus: Corpus, folder: Path, min_frames: int, progress: bool) -> list[dict]:
+def _write_clips(corpus: Corpus, folder: Path, progress: bool) -> list[dict]:
     """First stage. Returns the journal: an entry for each item of the corpus, kept or left out, in order."""
-    files = {name: RaggedWriter(folder, name) for name in (*CLIP_FILES, "texts")}
+    shapes = json.loads(text) if (text := _read(folder / "layout.json")) else None
+    names = [*CLIP_FILES, "texts", "pos", *map(extra_file, shapes["extras"] if shapes else ())]
+    files = {name: RaggedWriter(folder, name) for name in names}
     entries = _take_up(folder / "journal.jsonl", files)
     if entries and "complete" in entries[-1]:
         return entries[:-1]
-    kept = [entry for entry in entries if "frames" in entry]
-    ids = {entry["id"] for entry in kept}
-    width = files["features"].ends[0] // (4 * kept[0]["frames"]) if kept else None
-    texts = Ragged(folder, "texts", np.uint8)
-    text_ids = {texts.text(i): i for i in range(len(texts))}  # numbered as they come
+    ids = {entry["id"] for entry in entries if "frames" in entry}
+    texts = Texts(folder)
+    text_ids = {texts[i]: i for i in range(len(texts))}  # numbered as they come
     with open(folder / "journal.jsonl", "w", encoding="utf-8") as journal:
         journal.writelines(map(_line, entries))
         bar = tqdm(desc="clips", total=len(corpus), initial=len(entries), disable=not progress, unit="clip")
         for item in _items_after(corpus, len(entries)):
             if isinstance(item, Clip):
-                item.captions = [caption.strip() for caption in item.captions if caption.strip()]
-                reason = _unfit(item, min_frames, width, ids)
+                _tidy(item)
+                reason = _unfit(item, corpus.min_frames, shapes, ids)
                 item = Rejected(item.id, item.split, reason) if reason else item
             if isinstance(item, Rejected):
                 entry = asdict(item)
             else:
-                width = item.features.shape[1]
+                if shapes is None:
+                    _write_json(folder / "layout.json", shapes := _shapes(item))
+                    files |= {extra_file(name): RaggedWriter(folder, extra_file(name)) for name in item.extras}
                 ids.add(item.id)
-                new = [caption for caption in dict.fromkeys(item.captions) if caption not in text_ids]
-                text_ids.update(zip(new, range(len(text_ids), len(text_ids) + len(new)), strict=True))
-                for caption in new:
-                    files["texts"].append(caption.encode())
-                files["features"].append(item.features.astype(np.float32, copy=False))
+                for caption, pos in zip(item.captions, item.pos, strict=True):
+                    if caption not in text_ids:
+                        text_ids[caption] = len(text_ids)
+                        files["texts"].append(caption.encode())
+                        files["pos"].append(pos.encode())
+                files["features"].append(item.features)
                 files["captions"].append(np.array([text_ids[c] for c in item.captions], np.int32))
                 files["tags"].append(json.dumps(item.tags, ensure_ascii=False).encode())
                 files["ids"].append(item.id.encode())
                 files["splits"].append(np.uint8([SPLITS.index(item.split)]))
+                for name, extra in item.extras.items():
+                    files[extra_file(name)].append(extra)
                 for file in files.values():
                     file.flush()
                 frames = len(item.features)
@@ -173,7 +180,8 @@ def _take_up(journal: Path, files: dict[str, RaggedWriter]) -> list[dict]:
     text = journal.read_text(encoding="utf-8", errors="replace") if journal.is_file() else ""
     entries = [json.loads(line) for line in text.split("\n")[:-1]]  # complete lines only
     kept = [entry for entry in entries if "frames" in entry]
-    counts = {name: len(kept) for name in CLIP_FILES} | {"texts": kept[-1]["texts"] if kept else 0}
+    texts = kept[-1]["texts"] if kept else 0
+    counts = {name: texts if name in ("texts", "pos") else len(kept) for name in files}
     if any(len(files[name]) < count for name, count in counts.items()):  # the machine went down
         entries, counts = [], dict.fromkeys(counts, 0)
     for name, count in counts.items():
@@ -181,19 +189,52 @@ def _take_up(journal: Path, files: dict[str, RaggedWriter]) -> list[dict]:
     return entries
 
 
-def _unfit(clip: Clip, min_frames: int, width: int | None, ids: set[str]) -> str | None:
+def _tidy(clip: Clip) -> None:
+    """Captions without blanks around them and none empty, with parts of speech; single precision."""
+    pos = clip.pos or [""] * len(clip.captions)
+    told = [(c.strip(), p) for c, p in zip(clip.captions, pos, strict=True) if c.strip()]
+    clip.captions, clip.pos = [caption for caption, _ in told], [p for _, p in told]
+    clip.features = _single(clip.features)
+    clip.extras = {name: _single(extra) for name, extra in clip.extras.items()}
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+
+
+def _shapes(clip: Clip) -> dict[str, Any]:
+    """What all clips of a corpus have in common: types, shapes of a frame and of the extras."""
+    return {
+        "features": {"dtype": clip.features.dtype.name, "shape": list(clip.features.shape[1:])},
+        "extras": {k: {"dtype": v.dtype.name, "shape": list(v.shape)} for k, v in sorted(clip.extras.items())},
+    }
+
+
+def _unfit(clip: Clip, min_frames: int, shapes: dict | None, ids: set[str]) -> str | None:
     """Why a clip is left out; None for a good one."""
     if clip.split not in SPLITS:
         raise UserError(f"clip {clip.id}: split '{clip.split}' is none of {', '.join(SPLITS)}")
     if clip.id in ids:
         return "id was there before"
-    if clip.features.ndim != 2 or width not in (None, clip.features.shape[1]):
-        return f"features are not (frames, {width or 'D'})"
+    own = _shapes(clip)
+    if clip.features.ndim < 2 or own["features"]["dtype"] not in ("float32", "uint8"):
+        return "features are not (frames, ...) of floating point or bytes"
+    for what in ("features", "extras"):
+        if shapes and own[what] != shapes[what]:
+            return f"{what} are {_said(own[what])}, not {_said(shapes[what])}"
     if len(clip.features) < min_frames:
         return f"shorter than {min_frames} frames"
-    if not np.isfinite(clip.features).all():
-        return "NaN or infinity in the features"
+    for name, array in {"features": clip.features, **clip.extras}.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return f"NaN or infinity in the {name}"
     return None if clip.captions else "no caption"
+
+
+def _said(shapes: dict) -> str:
+    """A type and shape, or several by name, in words."""
+    if "dtype" in shapes:
+        return f"{shapes['dtype']} {tuple(shapes['shape'])} a frame"
+    return ", ".join(f"{name} {v['dtype']} {tuple(v['shape'])}" for name, v in shapes.items()) or "none"
 
 
 def _items_after(corpus: Corpus, done: int) -> Iterator[Clip | Rejected]:
@@ -203,49 +244,31 @@ def _items_after(corpus: Corpus, done: int) -> Iterator[Clip | Rejected]:
     return islice(corpus.clips(), done, None)
 
 
-def _write_embeddings(encoder: TextEncoder, folder: Path, progress: bool) -> None:
-    """Second stage: every different caption once, in half precision."""
-    texts = Ragged(folder, "texts", np.uint8)
-    files = {name: RaggedWriter(folder, name) for name in ("tokens", "pooled")}
-    done = min(len(file) for file in files.values()) // TEXTS_A_CHUNK * TEXTS_A_CHUNK
-    for file in files.values():
-        file.truncate(done)
-    with tqdm(desc="captions", total=len(texts), initial=done, disable=not progress, unit="text") as bar:
-        for start in range(done, len(texts), TEXTS_A_CHUNK):
-            chunk = [texts.text(i) for i in range(start, min(start + TEXTS_A_CHUNK, len(texts)))]
-            cond = encoder.encode(chunk)
-            tokens, pooled = cond.tokens.numpy().astype(np.float16), cond.pooled.numpy().astype(np.float16)
-            if not (np.isfinite(tokens).all() and np.isfinite(pooled).all()):
-                raise UserError(f"text encoder {encoder.name}: embeddings do not fit into half precision; use another")
-            for row, length, mean in zip(tokens, cond.mask.sum(1).tolist(), pooled, strict=True):
-                files["tokens"].append(row[:length])
-                files["pooled"].append(mean)
-            for file in files.values():
-                file.flush()
-            bar.update(len(chunk))
-    for file in files.values():
-        file.close()
-
-
-def _finish(folder: Path, plan: dict[str, Any], entries: list[dict]) -> None:
+def _finish(folder: Path, plan: dict[str, Any], about: dict[str, str], entries: list[dict]) -> None:
     """Third stage: statistics of the training frames, the manifest, and no trace of the work."""
     kept = [entry for entry in entries if "frames" in entry]
     frames = {name: sum(e["frames"] for e in kept if e["split"] == name) for name in SPLITS}
-    columns = (folder / "features.bin").stat().st_size // (4 * sum(frames.values()))
+    shapes = json.loads(_read(folder / "layout.json"))
+    dtype, shape = shapes["features"]["dtype"], shapes["features"]["shape"]
     width = Ragged(folder, "pooled", np.float16).lengths[0].item()
-    if frames["train"]:
-        features = Ragged(folder, "features", np.float32, columns)
+    if frames["train"] and dtype == "float32" and (columns := math.prod(shape)) <= COVARIANCE_UP_TO:
+        features = Ragged(folder, "features", dtype, [columns])
         train = (features[i] for i, entry in enumerate(kept) if entry["split"] == "train")
-        frame_statistics(train).save(folder / "stats.npz")
-    files = {file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in data_files(folder)}
+        joints, rest = divmod(columns + 1, 12)
+        is_motion = plan["representation"] == "motion" and not rest
+        frame_statistics(train, layout(joints).values() if is_motion else ()).save(folder / "stats.npz")
+    files = {file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+             for file in data_files(folder, shapes["extras"])}  # fmt: skip
     manifest = {
         **plan,
         "made_with": {"motion_lightning": __version__, "numpy": np.__version__},
-        "widths": {"features": columns, "tokens": width},
+        "about": about,
+        **shapes,
+        "text_width": width,
         "counts": {
             "clips": len(kept),
             **{name: sum(e["split"] == name for e in kept) for name in SPLITS},
-            "texts": len(Ragged(folder, "texts", np.uint8)),
+            "texts": len(Texts(folder)),
             "frames": sum(frames.values()),
         },
         "minutes": {name: count / plan["fps"] / 60 for name, count in frames.items()},
@@ -254,8 +277,13 @@ def _finish(folder: Path, plan: dict[str, Any], entries: list[dict]) -> None:
         "files": files,
     }
     _write_json(folder / "manifest.json", manifest)
-    (folder / "journal.jsonl").unlink()
-    (folder / "plan.json").unlink()
+    for name in ("journal.jsonl", "plan.json", "layout.json"):
+        (folder / name).unlink()
+
+
+def _read(path: Path) -> str:
+    """Text of a file; empty where there is none."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _line(entry: dict) -> str:

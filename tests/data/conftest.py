@@ -16,7 +16,8 @@ from motion_lightning.text.condition import TextCond
 class Corpus:
     """``n`` clips of 20–60 frames; ``stop_at`` interrupts before that item."""
 
-    name, skeleton, fps = "small", "humanml22", 20.0
+    name, representation, skeleton, fps, min_frames = "small", "motion", "humanml22", 20.0, 20
+    about = {"title": "Numbers", "source": "this test", "licence": "MIT"}  # noqa: RUF012
 
     def __init__(self, n: int = 40, width: int = 263, seed: int = 0, stop=None, stop_at: int = -1):
         self.n, self.width, self.seed, self.stop, self.stop_at = n, width, seed, stop, stop_at

@@ -8,7 +8,7 @@ import filelock
 import numpy as np
 import pytest
 
-from motion_lightning.data import writer
+from motion_lightning.data import embedding
 from motion_lightning.data.clip import Clip, Rejected
 from motion_lightning.data.store import Store
 from motion_lightning.data.writer import is_current, prepare_store
@@ -32,8 +32,8 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
-def prepare(corpus, encoder, path, **settings):
-    return prepare_store(corpus, encoder, path, progress=False, **settings)
+def prepare(corpus, encoder, path):
+    return prepare_store(corpus, encoder, path, progress=False)
 
 
 @pytest.mark.parametrize("width", [263, 7])
@@ -119,11 +119,12 @@ def test_unfit_clips_are_left_out_with_their_reason(tmp_path, make_corpus, make_
         "c2": "shorter than 20 frames",
         "c3": "no caption",
         "c0": "id was there before",
-        "c5": "features are not (frames, 5)",
+        "c5": "features are float32 (4,) a frame, not float32 (5,) a frame",
     }
     assert "left out 1: shorter than 20 frames" in str(report)
     assert Store.open(tmp_path / "s").split("train").ids == ["c0"]
-    assert prepare(corpus, make_encoder(), tmp_path / "s", min_frames=10).clips == report.clips + 1
+    corpus.min_frames = 10
+    assert prepare(corpus, make_encoder(), tmp_path / "s").clips == report.clips + 1
 
 
 def test_a_corpus_without_a_good_clip(tmp_path, make_corpus, make_encoder):
@@ -136,7 +137,7 @@ def test_a_corpus_without_a_good_clip(tmp_path, make_corpus, make_encoder):
 
 @pytest.mark.parametrize("where", ["clip 0", "clip 1", "clip 17", "clip 39", "text 0", "text 1", "text 2"])
 def test_an_interrupted_preparation_goes_on_to_the_same_bytes(tmp_path, make_corpus, make_encoder, monkeypatch, where):
-    monkeypatch.setattr(writer, "TEXTS_A_CHUNK", 5)
+    monkeypatch.setattr(embedding, "TEXTS_A_CHUNK", 5)
     prepare(make_corpus(), make_encoder(), tmp_path / "whole")
     stage, at = where.split()
     stops = {"stop": stop, "stop_at": int(at)}
@@ -245,7 +246,9 @@ def test_is_current(tmp_path, make_corpus, make_encoder):
     prepare(corpus, encoder, path)
     assert is_current(path, corpus, encoder)
     assert not is_current(path, make_corpus(seed=1), encoder)
-    assert not is_current(path, corpus, encoder, min_frames=10)
+    corpus.min_frames = 10
+    assert not is_current(path, corpus, encoder)
+    corpus.min_frames = 20
     encoder.name = "another"
     assert not is_current(path, corpus, encoder)
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,8 +38,15 @@ class ProgramCorpus:
     """
 
     name = "programs"
+    representation = "motion"
     skeleton = "humanml22"
     fps = float(FPS)
+    min_frames = 20
+    about: ClassVar = {
+        "title": "Motion programs",
+        "source": "made by motion_lightning from a seed; no recordings",
+        "licence": "MIT, as the code that makes it",
+    }
 
     def __init__(
         self,
