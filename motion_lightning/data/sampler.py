@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from motion_lightning.data.quotas import Quotas
 from motion_lightning.errors import UserError
 
-ORDER, WINDOW, DRAW = range(3)  # streams of random numbers
+ORDER, WINDOW, DRAW, QUOTA = range(4)  # streams of random numbers
 
 
 class Draw(NamedTuple):
@@ -24,15 +25,16 @@ class Draw(NamedTuple):
 class StepBatchSampler(Sampler[list[Draw]]):
     """Endless passes over the data, cut into batches of ``batch_size`` clips; no clip is ever left over.
 
-    Passes are permutations seeded by (seed, pass), one after another. The clips of ``bucket`` consecutive
-    batches are sorted by length before they are cut, so that a batch holds little padding; then the batches
-    are mixed.
+    Passes are permutations seeded by (seed, pass), one after another: of all clips, or of those that
+    ``quotas`` draw for the pass. The clips of ``bucket`` consecutive batches are sorted by length before they
+    are cut, so that a batch holds little padding; then the batches are mixed.
 
     Args:
         lengths: frames of each clip, (n,).
         batch_size: of the global batch, which the ranks share in equal parts.
         steps_per_epoch: batches that one iteration yields.
         start_step: of the next iteration; a function is asked when the iteration starts.
+        quotas: of the clusters of these clips; None takes every clip once a pass.
 
     Raises:
         UserError: no clips, or a batch that the ranks cannot share.
@@ -48,6 +50,7 @@ class StepBatchSampler(Sampler[list[Draw]]):
         world_size: int = 1,
         start_step: int | Callable[[], int] = 0,
         bucket: int = 16,
+        quotas: Quotas | None = None,
     ):
         if not len(lengths):
             raise UserError("no clips to train on; prepare a corpus with a training split")
@@ -56,7 +59,8 @@ class StepBatchSampler(Sampler[list[Draw]]):
         self.lengths, self.batch_size, self.seed = np.asarray(lengths), batch_size, seed
         self.steps_per_epoch, self.start_step = steps_per_epoch, start_step
         self.rank, self.world_size = rank, world_size
-        self.bucket = max(1, min(bucket, len(lengths) // batch_size))  # a window never spans more than two passes
+        self.quotas, self.clips_a_pass = quotas, len(lengths) if quotas is None else len(quotas)
+        self.bucket = max(1, min(bucket, self.clips_a_pass // batch_size))  # windows no longer than a pass
         self._pass = lru_cache(2)(self._pass)
         self._window = lru_cache(1)(self._window)
 
@@ -84,8 +88,8 @@ class StepBatchSampler(Sampler[list[Draw]]):
     def _window(self, index: int) -> np.ndarray:
         """The batches of one window, (bucket, batch_size)."""
         places = np.arange(size := self.bucket * self.batch_size) + index * size
-        passes, offsets = np.divmod(places, len(self.lengths))
-        clips = np.array([self._pass(p)[o] for p, o in zip(passes.tolist(), offsets.tolist(), strict=True)])
+        passes, offsets = np.divmod(places, self.clips_a_pass)
+        clips = np.concatenate([self._pass(p)[offsets[passes == p]] for p in range(passes[0], passes[-1] + 1)])
         # Where a pass ends within the window, the next one is sorted the other way round: clips of about one
         # length meet there, and a clip meets itself in one batch at most.
         lengths = np.where(passes % 2, -1, 1) * self.lengths[clips]
@@ -93,7 +97,8 @@ class StepBatchSampler(Sampler[list[Draw]]):
         return self._random(WINDOW, index).permutation(batches)
 
     def _pass(self, index: int) -> np.ndarray:
-        return self._random(ORDER, index).permutation(len(self.lengths))
+        drawn = len(self.lengths) if self.quotas is None else self.quotas.draw(index, [self.seed, QUOTA])
+        return self._random(ORDER, index).permutation(drawn)
 
     def _random(self, stream: int, index: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, index])
