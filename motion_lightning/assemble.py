@@ -24,9 +24,16 @@ def build_model(cfg: Mapping[str, Any], text_dim: int) -> Diffusion:
 
 def fit_statistics(model: Diffusion, store: Store, clips: int = 2000) -> None:
     """Take mean and deviation of all training frames, and the covariances of ``clips`` clips, into the model."""
+    kind, skeleton = store.manifest["representation"], model.codec.skeleton
+    if kind != "motion":
+        raise UserError(
+            f"data={store.manifest['corpus']} holds {kind}, this model makes motion; choose another of them"
+        )
     mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
-    if len(mean) <= int(model.codec.kept.max()):
-        raise UserError(f"{store.path}: its features have {len(mean)} columns, codec.parts needs HumanML3D's 263")
+    if len(mean) != (needed := model.codec.layout["contacts"].stop):
+        raise UserError(
+            f"{store.path}: {len(mean)} features a frame, skeleton {skeleton.name} has {needed}; set codec.skeleton"
+        )
     train = store.split("train")
     chosen = np.random.default_rng(0).permutation(len(train))[:clips]
     sample = [torch.from_numpy(train.features(i).copy()) for i in chosen]

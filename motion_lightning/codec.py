@@ -1,10 +1,13 @@
 """Between what the data hold (metric features) and what a process works on (normalised x)."""
 
+from collections.abc import Iterable
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
-from motion_lightning.motion.features import SLICES, features_to_joints
+from motion_lightning.motion.features import SLICES, features_to_joints, layout
 from motion_lightning.motion.reconcile import reconcile, velocities_in_world
 from motion_lightning.motion.skeleton import load_skeleton
 
@@ -15,12 +18,19 @@ PARTS = {
 }
 
 
+def _consecutive(sizes: Iterable[int]) -> list[slice]:
+    ends = list(accumulate(sizes))
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
 class FeatureCodec(nn.Module):
     """Normaliser of a choice of HumanML3D's features. Its statistics are buffers and travel in the checkpoint.
 
+    F features of a frame, 12 J - 1 for the J joints of the skeleton.
+
     Args:
-        parts: "essential" (67 numbers: root and local positions), "no_rotations" (137) or "all" (263).
-        root_gain: factor on the normalised root numbers (0:4): four of 137 numbers carry the whole path.
+        parts: "essential" (root and local positions: 67 numbers of 22 joints), "no_rotations" (137) or "all" (263).
+        root_gain: factor on the normalised root numbers: four of 137 numbers carry the whole path.
         velocity_gain: the same on joint velocities, half of the numbers, which repeat what positions say.
         stand_speed: metres a second below which a foot stands. HumanML3D's contacts are on up to 0.9 m/s, which
             holds for most of a swing; x carries these instead, since a standing foot is what keeps a sample from
@@ -41,9 +51,12 @@ class FeatureCodec(nn.Module):
             raise UserError(f"codec.parts={parts} is unknown; choose one of {', '.join(PARTS)}")
         self.names = PARTS[parts]
         self.skeleton = load_skeleton(skeleton)
+        self.layout = layout(len(self.skeleton.joints))
         self.root_gain, self.velocity_gain, self.stand_speed = root_gain, velocity_gain, stand_speed
-        kept = torch.cat([torch.arange(SLICES[name].start, SLICES[name].stop) for name in self.names])
-        self.register_buffer("kept", kept, persistent=False)  # (D,) columns of the 263
+        columns = [torch.arange(self.layout[name].start, self.layout[name].stop) for name in self.names]
+        self.slices = dict(zip(self.names, _consecutive(map(len, columns)), strict=True))  # where each part lies in x
+        self.register_buffer("kept", torch.cat(columns), persistent=False)  # (D,) columns of the F
+        kept = self.kept
         self.register_buffer("mean", torch.zeros(len(kept)))
         self.register_buffer("std", torch.ones(len(kept)))
         self.register_buffer("covariance", torch.eye(len(kept)))  # (D, D) of x over training frames
@@ -57,40 +70,42 @@ class FeatureCodec(nn.Module):
         """Take the statistics of training frames.
 
         Args:
-            mean, std: (263,) in metric units.
-            frames: (N, 263) a sample of them, for the covariance and for the contacts.
+            mean, std: (F,) in metric units.
+            frames: (N, F) a sample of them, for the covariance and for the contacts.
         """
         kept, frames = self.kept, self._stand(frames)[..., self.kept].double()
         self.mean.copy_(mean[kept])
         self.std.copy_(std[kept].clamp(min=1e-4))  # a constant column stays constant, not infinite
         if "contacts" in self.names:
-            self.mean[-4:], self.std[-4:] = frames[:, -4:].mean(0), frames[:, -4:].std().clamp(min=1e-4)
-        self.std[: SLICES["root_height"].stop] /= self.root_gain
+            contacts = self.slices["contacts"]
+            self.mean[contacts] = frames[:, contacts].mean(0).float()
+            self.std[contacts] = frames[:, contacts].std().clamp(min=1e-4).float()
+        self.std[: self.slices["root_height"].stop] /= self.root_gain
         if "velocities" in self.names:
-            self.std[-70:-4] /= self.velocity_gain
+            self.std[self.slices["velocities"]] /= self.velocity_gain
         self.covariance.copy_(((frames - self.mean) / self.std).T.cov())
 
     def _stand(self, features: Tensor) -> Tensor:
         """Features with contacts that mean a standing foot."""
         feet = [j for side in ("left", "right") for j in self.skeleton.feet[side]]
-        velocity = features[..., SLICES["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # metres a frame
+        velocity = features[..., self.layout["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # metres a frame
         stands = velocity.norm(dim=-1) * self.skeleton.fps < self.stand_speed
-        return torch.cat([features[..., : SLICES["contacts"].start], stands.to(features)], dim=-1)
+        return torch.cat([features[..., : self.layout["contacts"].start], stands.to(features)], dim=-1)
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Metric features (B, T, 263) → x (B, T, D), zero where the mask (B, T) is False."""
+        """Metric features (B, T, F) → x (B, T, D), zero where the mask (B, T) is False."""
         return (self._stand(features)[..., self.kept] - self.mean) / self.std * mask[..., None]
 
     def metric(self, x: Tensor) -> dict[str, Tensor]:
         """x (..., T, D) → its parts in metric units, by name, in float32."""
         features = x.float() * self.std + self.mean
-        sizes = [SLICES[name].stop - SLICES[name].start for name in self.names]
-        return dict(zip(self.names, features.split(sizes, dim=-1), strict=True))
+        return {name: features[..., part] for name, part in self.slices.items()}
 
     def joints(self, x: Tensor) -> Tensor:
         """x (..., T, D) → joints (..., T, J, 3) in metres, differentiable, in float32."""
         parts = self.metric(x)
-        return features_to_joints(torch.cat([parts[name] for name in PARTS["essential"]], dim=-1))
+        essential = torch.cat([parts[name] for name in PARTS["essential"]], dim=-1)
+        return features_to_joints(essential, len(self.skeleton.joints))
 
     def reconciled(self, x: Tensor) -> Tensor:
         """x (T, D) of one clip → joints (T, J, 3) that also agree with its velocities and contacts.

@@ -47,7 +47,7 @@ def evaluate_run(
     from motion_lightning.view.report import write_report
 
     loaded = load_run(run, checkpoint)
-    store = Store.open(loaded.config["store"])
+    store = Store.open(loaded.config["store"], loaded.config["loader"].get("first_action", "none"))
     encoder = instantiate(loaded.config["text_encoder"])
     sampling = instantiate(loaded.config["sampler"])
     sampling = sampling._replace(**{k: v for k, v in (overrides or {}).items() if v is not None})

@@ -25,7 +25,7 @@ def prepare(cfg) -> None:
         print(f"  {entry['id']} ({entry['where']}): {entry['reason']}")
     if len(manifest["rejected"]) > 10:
         print(f'  … the rest is listed under "rejected" in {path / "manifest.json"}')
-    chosen = [o for o in HydraConfig.get().overrides.task if not o.startswith("data.source=")]
+    chosen = [o for o in HydraConfig.get().overrides.task if not o.startswith(("data.source=", "data.motions.source="))]
     print(f"store: {path}\nnext:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
 
 
@@ -33,7 +33,8 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
     """Folder of the store that ``cfg`` (data, text_encoder) describes, prepared where it is missing.
 
     Each setting has a store of its own, so that experiments and jobs of a sweep do not spoil each other's. A
-    ``data.source`` that is given once is remembered, and put into ``cfg`` where it is left out.
+    ``data.source`` that is given once is remembered, and put into ``cfg`` where it is left out. Where ``cfg`` has a
+    loader, what its settings need beside the store is made too.
     """
     _complete_source(cfg["data"])
 
@@ -51,6 +52,12 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
                 print(f"{corpus.name}: preparing the store, once", flush=True)
                 print(prepare_store(corpus, encoder, path), flush=True)
     _remember_source(cfg["data"])
+    mode = cfg.get("loader", {}).get("first_action", "none")
+    if mode != "none":
+        from motion_lightning.data.cuts import prepare_cuts
+        from motion_lightning.data.store import Store
+
+        prepare_cuts(Store.open(path), mode, encoder)
     return path
 
 
@@ -70,33 +77,36 @@ def _is_sound(path: Path, corpus: Any, encoder: Any) -> bool:
 
 
 def _complete_source(data: Any) -> None:
-    """Make ``data.source`` absolute; take the last good one where it is missing."""
-    if not _is_of_files(data):
-        return
-    given = OmegaConf.select(data, "source")
-    source = given or _known_sources().get(data.corpus._target_)
-    if not source:
-        raise UserError("this corpus is made of files: say where they are with data.source=FOLDER, once")
-    paths = [Path(part).expanduser().resolve() for part in ([source] if isinstance(source, str) else source)]
-    for path in paths:
-        if not path.exists():
-            remembered = "" if given else " (remembered from the last time)"
-            raise UserError(f"data.source: {path}{remembered} does not exist; give the folder of the files")
-    data.source = str(paths[0]) if isinstance(source, str) else [str(path) for path in paths]
+    """Make each ``source`` in ``data`` absolute; take the last good one where it is missing."""
+    for key, part in _of_files(data).items():
+        given = OmegaConf.select(part, "source")
+        source = given or _known_sources().get(part.corpus._target_)
+        if not source:
+            raise UserError(f"this corpus is made of files: say where they are with {key}.source=FOLDER, once")
+        paths = [Path(p).expanduser().resolve() for p in ([source] if isinstance(source, str) else source)]
+        for path in paths:
+            if not path.exists():
+                remembered = "" if given else " (remembered from the last time)"
+                raise UserError(f"{key}.source: {path}{remembered} does not exist; give the folder of the files")
+        part.source = str(paths[0]) if isinstance(source, str) else [str(path) for path in paths]
 
 
 def _remember_source(data: Any) -> None:
     known = _known_sources()
-    if _is_of_files(data) and known.get(data.corpus._target_) != data.source:
-        new = known | {data.corpus._target_: OmegaConf.to_object(data)["source"]}
-        part = _memory().with_suffix(".part")
-        part.write_text(json.dumps(new, indent=1))
-        part.replace(_memory())
+    new = known | {part.corpus._target_: OmegaConf.to_object(part)["source"] for part in _of_files(data).values()}
+    if new != known:
+        file = _memory().with_suffix(".part")
+        file.write_text(json.dumps(new, indent=1))
+        file.replace(_memory())
 
 
-def _is_of_files(data: Any) -> bool:
-    """Whether there is a source to ask for; the plain dicts of a finished run name theirs already."""
-    return OmegaConf.is_config(data) and "source" in set(data)
+def _of_files(data: Any) -> dict[str, Any]:
+    """The parts of ``data`` that have a source to ask for, by key: itself, and the motions that poses are taken from.
+
+    None in the plain dicts of a finished run, which name theirs already.
+    """
+    parts = {"data": data, "data.motions": data.get("motions")}
+    return {key: part for key, part in parts.items() if OmegaConf.is_config(part) and "source" in set(part)}
 
 
 def _memory() -> Path:

@@ -36,7 +36,7 @@ def train(cfg: DictConfig) -> None:
     quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    store = Store.open(store_path)
+    store = Store.open(store_path, cfg.loader.get("first_action", "none"))
     encoder = instantiate(cfg.text_encoder)
     config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
     model = build_model(cfg, encoder.dim)

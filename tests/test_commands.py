@@ -64,7 +64,7 @@ def run(tmp_path_factory):
     ("command", "names"),
     [
         ("train", ["model: dit", "experiment=", "logger: csv, wandb", "trainer.max_epochs"]),
-        ("prepare", ["data: bvh, programs", "data.source=", "MOTION_LIGHTNING_HOME"]),
+        ("prepare", ["data: ", "bvh", "programs", "data.source=", "MOTION_LIGHTNING_HOME"]),
         ("sample", ["prompt=", "guidance"]),
         ("evaluate", ["run=", "scoring.split"]),
     ],
