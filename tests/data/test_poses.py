@@ -75,7 +75,7 @@ def test_left_is_plus_x(clips):
 
 def test_the_turn_and_path_of_a_motion_do_not_matter(walk):
     """A walk on a circle and the same walk from another place and heading give the same poses."""
-    moved = rotate_y(torch.tensor(2.0), torch.from_numpy(np.asarray(walk, np.float64))).numpy() + [3, 0, -5]
+    moved = rotate_y(torch.tensor(2.0), torch.from_numpy(np.asarray(walk, np.float64))).numpy() + np.array([3, 0, -5])
     one, other = (poses_of(joints_to_features(joints, SKELETON), SKELETON) for joints in (walk, moved))
     np.testing.assert_allclose(one, other, atol=1e-5)
     standing = np.asarray(walk, np.float64) - walk[:, :1]
