@@ -20,8 +20,7 @@ from motion_lightning.motion.kinematics import (
 from motion_lightning.motion.rotations import matrix_to_sixd, quat_to_matrix, rotate_y, sixd_to_matrix
 from motion_lightning.motion.skeleton import Skeleton, load_skeleton
 
-CONTACT = 0.002  # m^2: a foot touches the ground when its squared step within 1/20 s is below this
-SMOOTHING = 1.0  # s, sigma of the heading's Gaussian: 20 frames at 20 fps
+SMOOTHING = 20  # frames at the skeleton's rate, sigma of the heading's Gaussian
 
 
 def layout(num_joints: int) -> dict[str, slice]:
@@ -30,7 +29,7 @@ def layout(num_joints: int) -> dict[str, slice]:
     root_yaw_velocity: half the angle per frame; root_velocity: x, z per frame, in the next frame's heading;
     root_height; positions: of all joints but the root, heading and the root's x, z taken away;
     rotations: 6-d, of all joints but the root; velocities: of all joints per frame, in the heading frame;
-    contacts: left ankle, left foot, right ankle, right foot. Metres and radians.
+    contacts: left ankle, left foot, right ankle, right foot. Metres (KIT-ML's unit for its skeleton) and radians.
     """
     widths = {
         "root_yaw_velocity": 1,
@@ -50,7 +49,7 @@ STD_GROUPS: tuple[slice, ...] = tuple(SLICES.values())  # HumanML3D averages its
 
 
 def features_to_joints(features: Tensor, num_joints: int = 22) -> Tensor:
-    """Joints (..., T, J, 3) in metres of features (..., T, D), of which only the first 3 J + 1 are read.
+    """Joints (..., T, J, 3) of features (..., T, D), in their unit; only the first 3 J + 1 are read.
 
     The root's velocities are summed up from a start at x = z = 0, facing +Z; so what follows a frame does
     not touch it. Differentiable; float32 at least, under autocast too.
@@ -89,9 +88,11 @@ def _root(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def joints_to_features(
-    joints: np.ndarray | Tensor, skeleton: Skeleton, hip_order: str = "published", fps: float = 20
+    joints: np.ndarray | Tensor, skeleton: Skeleton, hip_order: str = "published", fps: float | None = None
 ) -> np.ndarray:
     """Features (T - 1, 12 J - 1), float32, of joints (T, J, 3): retargeted, on the floor, starting at +Z.
+
+    Joints may come in any unit, for the retarget scales them. fps defaults to the skeleton's.
 
     Computed in float64. ``hip_order="published"`` repeats what HumanML3D's inverse kinematics does with the
     hips, "corrected" what it means to do. Contacts and the heading's smoothing keep their meaning in
@@ -101,9 +102,10 @@ def joints_to_features(
     if hip_order not in ("published", "corrected"):
         raise UserError(f"hip_order is {hip_order!r}, should be published or corrected")
     joints = canonicalise(retarget(joints, skeleton), skeleton)
-    heading = smooth_heading(joints, skeleton, hip_order, sigma=SMOOTHING * fps)
+    rate = (fps or skeleton.fps) / skeleton.fps
+    heading = smooth_heading(joints, skeleton, hip_order, sigma=SMOOTHING * rate)
     feet = [*skeleton.feet["left"], *skeleton.feet["right"]]
-    contact = (np.diff(joints[:, feet], axis=0) ** 2).sum(-1) < CONTACT * (20 / fps) ** 2  # (T-1, 4)
+    contact = (np.diff(joints[:, feet], axis=0) ** 2).sum(-1) < skeleton.contact / rate**2  # (T-1, 4)
 
     joints, heading = torch.from_numpy(joints), torch.from_numpy(heading)
     velocity = joints.diff(dim=0)  # (T-1, J, 3)

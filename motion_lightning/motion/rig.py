@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from motion_lightning.errors import UserError
 from motion_lightning.motion.bvh import Bvh
-from motion_lightning.motion.skeleton import METRES
+from motion_lightning.motion.skeleton import METRES, is_number, parse_yaml, read_text, short
 
 KEYS = {"name", "unit", "up", "joints"}
+OPTIONAL = {"lead_in"}
 UP = {
     "y": np.eye(3),
     "z": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),  # (x, y, z) to (x, z, -y)
@@ -54,7 +54,7 @@ class Rig:
 def load_rig(name_or_path: str | Path) -> Rig:
     """Rig of a YAML file, or of ``conf/rig/<name>.yaml``; UserError says what a file got wrong."""
     path = rig_file(name_or_path)
-    return _parse(path.read_text(encoding="utf-8", errors="replace"), path)
+    return _parse(read_text(path), path)
 
 
 def rig_file(name_or_path: str | Path) -> Path:
@@ -71,27 +71,35 @@ def rig_file(name_or_path: str | Path) -> Path:
 
 @lru_cache
 def _parse(text: str, path: Path) -> Rig:
-    try:
-        spec = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    keys = spec.keys() - {"lead_in"} if isinstance(spec, dict) else None
-    if keys != KEYS or not isinstance(spec["joints"], dict):
-        raise UserError(f"{path}: a rig has the keys name, unit, up, joints (target: joint of the file)")
-    unit = METRES.get(spec["unit"], spec["unit"]) if isinstance(spec["unit"], str) else spec["unit"]
-    if not isinstance(unit, int | float) or not 0 < unit < math.inf:
-        raise UserError(f"{path}: unit is {unit!r}, should be {', '.join(METRES)} or a number of metres")
-    if not isinstance(spec["up"], str) or spec["up"] not in UP:
-        raise UserError(f"{path}: up is {spec['up']!r}, should be one of {', '.join(UP)}")
-    lead_in = spec.get("lead_in", 0)
-    if not isinstance(lead_in, int) or lead_in < 0:
-        raise UserError(f"{path}: lead_in is {lead_in!r}, should be a number of frames to drop")
-    joints = {target: {s: 1.0} if isinstance(s, str) else s for target, s in spec["joints"].items()}
+    spec = parse_yaml(text, path)
+    if not isinstance(spec, dict):
+        raise UserError(f"{path}: a rig is a mapping with the keys {', '.join(sorted(KEYS))}")
+    if missing := KEYS - spec.keys():
+        raise UserError(f"{path}: a rig also needs {', '.join(sorted(missing))}")
+    if unknown := [key for key in spec if key not in KEYS | OPTIONAL]:
+        raise UserError(f"{path}: unknown key {short(unknown[0])}; known are {', '.join(sorted(KEYS | OPTIONAL))}")
+
+    def expect(right: bool, key: str, value: object, what: str) -> None:
+        if not right:
+            raise UserError(f"{path}: {key} is {short(value)}, should be {what}")
+
+    expect(isinstance(spec["name"], str), "name", spec["name"], "a text")
+    unit, up, lead_in, joints = spec["unit"], spec["up"], spec.get("lead_in", 0), spec["joints"]
+    unit = METRES.get(unit, unit) if isinstance(unit, str) else unit
+    expect(is_number(unit) and unit >= 1e-9, "unit", unit, f"{', '.join(METRES)} or a number of metres")
+    expect(isinstance(up, str) and up in UP, "up", up, f"one of {', '.join(UP)}")
+    whole = isinstance(lead_in, int) and not isinstance(lead_in, bool)
+    expect(whole and lead_in >= 0, "lead_in", lead_in, "a number of frames to drop")
+    expect(isinstance(joints, dict) and joints, "joints", joints, "a mapping from target joints to those of the file")
+    weights = {}
     for target, sources in joints.items():
-        numbers = isinstance(sources, dict) and all(isinstance(w, int | float) for w in sources.values())
-        if not numbers or not math.isclose(sum(sources.values()), 1, abs_tol=1e-6):
-            raise UserError(
-                f"{path}: {target} should be a joint of the file, or {{joint: weight, ...}} with weights "
-                f"that add up to 1, got {sources!r}"
-            )
-    return Rig(str(spec["name"]), float(unit), spec["up"], joints, lead_in)
+        expect(isinstance(target, str), "a key of joints", target, "the name of a target joint, in quotes")
+        weights[target] = {sources: 1.0} if isinstance(sources, str) else sources
+        right = isinstance(sources, str) or (
+            isinstance(sources, dict)
+            and all(isinstance(name, str) and is_number(weight) for name, weight in sources.items())
+            and math.isclose(sum(sources.values()), 1, abs_tol=1e-6)
+        )
+        what = "a joint of the file, or {joint: weight, ...} with weights that add up to 1"
+        expect(right, f"joints.{target}", sources, what)
+    return Rig(spec["name"], float(unit), up, weights, lead_in)

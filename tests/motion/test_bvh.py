@@ -1,17 +1,15 @@
-"""BVH files as exporters really write them, the ones that are broken, and the rigs that read them."""
+"""BVH files as exporters really write them, and the ones that are broken."""
 
 import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from motion_lightning.errors import UserError
 from motion_lightning.motion.bvh import Bvh, read_bvh, write_bvh
-from motion_lightning.motion.rig import load_rig
-from motion_lightning.motion.skeleton import load_skeleton
 
 TINY = """HIERARCHY
 ROOT hip
@@ -159,6 +157,7 @@ WORDS = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(TINY)), st.integers(0, 12), st.sampled_from([*WORDS, ""]) | st.text(max_size=3)),
@@ -180,6 +179,7 @@ def test_a_mutated_file_is_read_or_refused_and_never_makes_nan(mutations, text):
     assert np.isfinite(bvh.rotations).all()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused(data):
     with pytest.raises(UserError):
@@ -198,6 +198,7 @@ def test_what_was_written_is_read_back(text, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.bvh"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-180, 180), min_size=12, max_size=12))
 def test_any_rotation_survives_writing(tmp_path_factory, angles):
     bvh = read_bvh(TINY)
@@ -205,66 +206,6 @@ def test_any_rotation_survives_writing(tmp_path_factory, angles):
     path = tmp_path_factory.getbasetemp() / "turned.bvh"
     write_bvh(path, Bvh(bvh.names, bvh.parents, bvh.offsets, bvh.end_sites, bvh.positions, turned, 0.05))
     np.testing.assert_allclose(read_bvh(path.read_bytes()).rotations, turned, atol=1e-7)
-
-
-def rig_yaml(
-    tmp_path,
-    joints="{pelvis: hip, tip: 'knee:END', middle: {hip: 0.5, knee: 0.5}}",
-    unit="cm",
-    up="y",
-    more="",
-):
-    path = tmp_path / "rig.yaml"
-    path.write_text(f"name: tiny\nunit: {unit}\nup: {up}\njoints: {joints}\n{more}")
-    return path
-
-
-def test_a_rig_weighs_joints_and_reaches_end_sites(tmp_path):
-    joints = load_rig(rig_yaml(tmp_path)).map(read_bvh(TINY), ("pelvis", "middle", "tip"))
-    np.testing.assert_allclose(joints[0], [[0.01, 1, 0], [0.01, 0.8, 0], [0.01, 0.3, 0.05]])
-    tip = np.array([43, 105, 7]) + read_bvh(TINY).global_transforms()[1][1, 1] @ [0, -30, 5]
-    np.testing.assert_allclose(joints[1, 2], 0.01 * tip)
-
-
-def test_a_rig_turns_z_up_to_y_up_without_a_mirror(tmp_path):
-    upright = load_rig(rig_yaml(tmp_path)).map(read_bvh(TINY), ("pelvis", "middle", "tip"))
-    lying = load_rig(rig_yaml(tmp_path, up="z")).map(read_bvh(TINY), ("pelvis", "middle", "tip"))
-    np.testing.assert_allclose(lying, upright[..., [0, 2, 1]] * [1, 1, -1])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"unit": "ell"}, "unit is 'ell'"),
-        ({"up": "w"}, "up is 'w'"),
-        ({"joints": "{pelvis: {hip: 0.5}}"}, "pelvis should be"),
-        ({"joints": "{pelvis: [hip]}"}, "pelvis should be"),
-        ({"joints": "[hip]"}, "has the keys"),
-        ({"joints": "{pelvis: "}, "not YAML"),
-        ({"more": "lead_in: -1"}, "lead_in is -1"),
-        ({"more": "colour: red"}, "has the keys"),
-    ],
-)
-def test_a_wrong_rig_is_explained(tmp_path, change, message):
-    with pytest.raises(UserError, match=message):
-        load_rig(rig_yaml(tmp_path, **change))
-
-
-def test_a_rig_that_does_not_fit_names_the_joint(tmp_path):
-    with pytest.raises(UserError, match=r"a.bvh: no joint lThigh, which rig daz needs for left_hip"):
-        load_rig("daz").map(read_bvh(TINY.replace("knee", "abdomen"), "a.bvh"), ("pelvis", "left_hip"))
-    with pytest.raises(UserError, match="no joint hip:END"):
-        load_rig(rig_yaml(tmp_path, joints="{pelvis: 'hip:END'}")).map(read_bvh(TINY), ("pelvis",))
-    with pytest.raises(UserError, match="rig tiny does not say where tail is"):
-        load_rig(rig_yaml(tmp_path)).map(read_bvh(TINY), ("tail",))
-
-
-def test_known_rigs_cover_the_skeleton():
-    skeleton = load_skeleton("humanml22")
-    for name in ("cc_base", "daz", "bandai"):
-        assert load_rig(name).joints.keys() == set(skeleton.joints)
-    with pytest.raises(UserError, match="no rig 'unicorn'; known are bandai, cc_base, daz"):
-        load_rig("unicorn")
 
 
 GOLDEN = ["iclone_cc/005_16.bvh", "daz/salsa_20.bvh", "dataset-2_run_active_001.bvh"]

@@ -26,16 +26,17 @@ from motion_lightning.motion.skeleton import load_skeleton
 SKELETON = load_skeleton()
 
 
-def moving_body(frames=50, seed=0, turns=0.0, size=1.0):
-    """(T, 22, 3) joints of a smooth random motion that walks off and turns about itself."""
+def moving_body(frames=50, seed=0, turns=0.0, size=1.0, skeleton=SKELETON):
+    """(T, J, 3) joints of a smooth random motion that walks off and turns about itself."""
     rng = np.random.default_rng(seed)
-    rotvec = gaussian_filter1d(rng.normal(size=(frames, 22, 3)), 5, axis=0)
+    rotvec = gaussian_filter1d(rng.normal(size=(frames, len(skeleton.joints), 3)), 5, axis=0)
     rotvec[:, 0, [0, 2]] *= 0.3
-    rotations = Rotation.from_rotvec(rotvec.reshape(-1, 3)).as_matrix().reshape(frames, 22, 3, 3)
+    rotations = Rotation.from_rotvec(rotvec.reshape(-1, 3)).as_matrix().reshape(*rotvec.shape, 3)
     spin = Rotation.from_euler("y", np.linspace(0, 2 * np.pi * turns, frames)[:, None] + seed).as_matrix()
     rotations[:, 0] = spin @ rotations[:, 0]
     path = np.cumsum(gaussian_filter1d(rng.normal(size=(frames, 3)), 5, axis=0), axis=0) * 0.1
-    return size * forward_kinematics(SKELETON.offsets, SKELETON.parents, rotations, path).numpy()
+    path /= skeleton.metre_per_unit
+    return size * forward_kinematics(skeleton.offsets, skeleton.parents, rotations, path).numpy()
 
 
 def reference(folder, clip):
@@ -80,6 +81,17 @@ def test_published_rotations_carry_the_published_motion(shared_data, clip):
 def test_std_groups_are_the_published_ones(shared_data):
     std = np.load(shared_data / "humanml3d_reference/Std.npy")
     assert [np.ptp(std[part]) < 1e-6 for part in STD_GROUPS] == [True] * 7
+
+
+@pytest.mark.parametrize("clip", ["012314", "000000"])
+def test_corrected_rotations_carry_the_published_motion_too(shared_data, clip):
+    _, joints = reference(shared_data, clip)
+    features = torch.from_numpy(joints_to_features(joints, SKELETON, "corrected"))
+    for back in (features_to_joints(features), rotations_to_joints(features, SKELETON)):
+        np.testing.assert_allclose(back, joints[:-1], rtol=0, atol=5e-5)
+    again = joints_to_features(rotations_to_joints(features, SKELETON), SKELETON, "corrected")[:, SLICES["rotations"]]
+    error = np.abs(again - features[:-1, SLICES["rotations"]].numpy())
+    assert error.mean() < 2e-3  # the heading is smoothed over a clip that is a frame shorter
 
 
 # Any motion
@@ -203,6 +215,26 @@ def test_layouts_of_both_datasets():
     assert SLICES["contacts"] == slice(259, 263) and SLICES["positions"] == slice(4, 67)
     assert SLICES["rotations"] == slice(67, 193) and SLICES["velocities"] == slice(193, 259)
     assert layout(21)["contacts"].stop == 251
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000), st.integers(24, 60), st.sampled_from(["published", "corrected"]))
+def test_kit_features_carry_the_canonical_motion(seed, frames, hip_order):
+    kit = load_skeleton("kit21")
+    joints = moving_body(frames, seed, turns=0.5, skeleton=kit)
+    features = torch.tensor(joints_to_features(joints / 640, kit, hip_order))  # metres come out in KIT's unit
+    assert features.shape == (frames - 1, 251)
+    uniform = canonicalise(retarget(joints, kit), kit)[:-1]
+    np.testing.assert_allclose(features_to_joints(features, 21), uniform, rtol=0, atol=0.02)  # of 1,000
+    np.testing.assert_allclose(rotations_to_joints(features, kit), uniform, rtol=0, atol=0.02)
+
+
+def test_kit_feet_stand_below_their_own_threshold():
+    kit = load_skeleton("kit21")
+    body = retarget(moving_body(2, skeleton=kit), kit)[0]
+    path = np.arange(30)[:, None, None] * [0.0, 0.0, 1.0]
+    slow, fast = (joints_to_features(body + step * path, kit)[:, layout(21)["contacts"]] for step in (0.22, 0.23))
+    assert (slow == 1).all() and (fast == 0).all()
 
 
 def test_bad_input_is_named():
