@@ -27,7 +27,7 @@ from motion_lightning.motion.features import joints_to_features
 from motion_lightning.motion.rig import load_rig, rig_file
 from motion_lightning.motion.skeleton import load_skeleton
 
-VERSION = 1  # of the conversion: another one makes prepared stores out of date
+VERSION = 2  # of the conversion: another one makes prepared stores out of date
 BROKEN_MEMBER = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -170,6 +170,7 @@ def convert(recording: Recording, split: str, file: tuple[Path, str], settings: 
                 "end": round(offset + end / settings.fps, 4),
                 "duration": round((end - start) / settings.fps, 4),
                 "rig": Path(recording.rig).stem,
+                "floor": round(float(joints[start : end + 1, :, 1].min()), 4),  # metres of the file's lowest joint
                 "labels": recording.labels,
                 "caption_kinds": list(recording.caption_kinds),
                 **recording.tags,

@@ -9,12 +9,14 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 CONNECTIVES = ("then", "and", "before", "after", "while", "when", "until", "as", "followed by")
 COMPOUND = re.compile(r"\b(" + "|".join(CONNECTIVES) + r")\b", re.IGNORECASE)
 GRAMMAR = frozenset(
-    "a an the of to in on at with from for by into onto up down out off over under as is are was be been being it its "
-    "his her their they them he she him and or but then while before after when until who which that this these there "
-    "this has have had does do did not no so if than very".split()  # noqa: SIM905
+    WORD.findall(
+        "a an the of to in on at with from for by into onto up down out off over under as is are was be been being it its "
+        "his her their they them he she him and or but then while before after when until who which that this these there "
+        "this has have had does do did not no so if than very"
+    )
 )
 # Verbs of what bodies do, in captions of HumanML3D's and KIT-ML's kind.
-VERBS = (
+VERBS = WORD.findall(
     "balance beat bend bounce bow box bring call carry cartwheel catch check chop clap clean climb close cough "
     "crawl cross crouch cut dance dip do dodge draw dribble drink drive drop duck eat exercise extend fall fight "
     "flap flex flip fold follow gesticulate gesture get go grab greet hang hit hold hop hug imitate jab jog jump "
@@ -24,7 +26,7 @@ VERBS = (
     "slide slip smoke snap sneak spin spread sprint squat stagger stamp stand start stay step stir stomp stop "
     "straighten stretch strike stroke stroll strum stumble sway sweep swim swing switch take tap throw tie tilt "
     "tiptoe touch trip try turn twist use wait walk waltz warm wash wave wiggle wipe wobble write yawn zigzag"
-).split()  # noqa: SIM905
+)
 IRREGULAR = {
     "bend": "bent", "bring": "brought", "catch": "caught", "drink": "drank drunk", "drive": "drove driven driving",
     "eat": "ate eaten", "fall": "fell fallen", "fight": "fought", "get": "got", "go": "went gone", "hang": "hung",
