@@ -1,29 +1,24 @@
 """A corpus of BVH files: a folder, or zips, with a captions file and a rig for every kind of skeleton."""
 
 import hashlib
-import itertools
 import lzma
-import math
-import multiprocessing
 import zipfile
 import zlib
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from scipy.interpolate import CubicSpline
 
 from motion_lightning.data.clip import Clip, Rejected
+from motion_lightning.data.conversion import in_processes, resample, windows
+from motion_lightning.data.mirroring import mirrored_clip
 from motion_lightning.data.recordings import Recording, assign_splits, read_recordings
 from motion_lightning.errors import UserError
 from motion_lightning.motion.bvh import read_bvh
-from motion_lightning.motion.features import joints_to_features
+from motion_lightning.motion.features import joints_to_features, mirror
 from motion_lightning.motion.rig import load_rig, rig_file
 from motion_lightning.motion.skeleton import load_skeleton
 
@@ -40,6 +35,7 @@ class Settings:
     hip_order: str
     min_frames: int
     max_frames: int
+    mirror: bool
 
 
 class BvhCorpus:
@@ -56,6 +52,7 @@ class BvhCorpus:
         skeleton: name or path of the skeleton that the rigs map to; its fps is the clips'.
         hip_order: of the features, see ``joints_to_features``.
         min_frames, max_frames: bounds of a clip's length; 196 is HumanML3D's.
+        mirror: whether every clip is followed by its mirrored copy.
         workers: processes that convert; 0 converts in this one.
 
     Raises UserError for a wrong captions file, missing archives and unknown rigs.
@@ -72,6 +69,7 @@ class BvhCorpus:
         hip_order: str = "published",
         min_frames: int = 40,
         max_frames: int = 196,
+        mirror: bool = False,
         workers: int = 2,
     ):
         if not source:
@@ -80,7 +78,7 @@ class BvhCorpus:
             raise UserError(f"min_frames {min_frames} should lie between 1 and max_frames, {max_frames}")
         self.skeleton, self.workers, self.min_frames = skeleton, workers, min_frames
         self.fps = load_skeleton(skeleton).fps
-        self.settings = Settings(skeleton, self.fps, hip_order, min_frames, max_frames)
+        self.settings = Settings(skeleton, self.fps, hip_order, min_frames, max_frames, bool(mirror))
         sources = [source] if isinstance(source, str | Path) else source
         paths = [Path(path).expanduser().resolve() for path in sources]
         if missing := [p for p in paths if not p.exists()]:
@@ -130,29 +128,13 @@ class BvhCorpus:
     def clips(self) -> Iterator[Clip | Rejected]:
         """Clips in the order of the captions file, whatever the number of processes."""
         jobs = zip(self.recordings, self.splits, self.files, strict=True)
-        if self.workers < 1:
-            for job in jobs:
-                yield from convert(*job, self.settings)
-            return
-        # spawn: a forked copy of a process that has used torch's threads may hang
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.workers, context, initializer=torch.set_num_threads, initargs=(1,))
-        pending = deque()
-        try:
-            for job in jobs:
-                pending.append(pool.submit(convert, *job, self.settings))
-                if len(pending) > 8 * self.workers:  # a slow reader must not fill the memory
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return in_processes(partial(convert, settings=self.settings), jobs, self.workers)
 
 
 def convert(recording: Recording, split: str, file: tuple[Path, str], settings: Settings) -> list[Clip | Rejected]:
     """Clips of one recording, or the reason why there are none."""
     archive, member = file
-    where = f"{archive.name}/{member}"
+    where, skeleton = f"{archive.name}/{member}", load_skeleton(settings.skeleton)
     try:
         joints, offset = _joints(recording, archive, member, settings)
         clips: list[Clip | Rejected] = []
@@ -161,9 +143,8 @@ def convert(recording: Recording, split: str, file: tuple[Path, str], settings: 
                 reason = f"a clip of {end - start} frames, {settings.min_frames} are needed"
                 clips.append(Rejected(recording.id, where, reason))
                 continue
-            features = joints_to_features(
-                joints[start : end + 1], load_skeleton(settings.skeleton), settings.hip_order, settings.fps
-            )
+            part = joints[start : end + 1]
+            features = joints_to_features(part, skeleton, settings.hip_order, settings.fps)
             tags = {
                 "recording": recording.id,
                 "start": round(offset + start / settings.fps, 4),  # seconds of the file
@@ -176,6 +157,9 @@ def convert(recording: Recording, split: str, file: tuple[Path, str], settings: 
                 **recording.tags,
             }
             clips.append(Clip(f"{recording.id}.{k}", features, list(recording.captions), split, tags))
+            if settings.mirror:
+                features = joints_to_features(mirror(part, skeleton), skeleton, settings.hip_order, settings.fps)
+                clips.append(mirrored_clip(clips[-1], features))
     except UserError as error:
         return [Rejected(recording.id, where, str(error).removeprefix(where).lstrip(": "))]
     return clips
@@ -195,22 +179,6 @@ def _joints(recording: Recording, archive: Path, member: str, settings: Settings
     if not np.isfinite(joints).all():
         raise UserError(f"{where}: joints beyond the range of numbers; are the offsets right?")
     return resample(joints, fps, settings.fps), start / fps
-
-
-def resample(joints: np.ndarray, fps: float, target: float) -> np.ndarray:
-    """Joints (T, J, 3) at another rate, from the first frame on: cubic in time, so steps stay even.
-
-    Between frames bones come out slightly short; retargeting gives them their length back.
-    """
-    frames = math.floor((len(joints) - 1) / fps * target + 1e-6) + 1
-    return CubicSpline(np.arange(len(joints)), joints)(np.arange(frames) * (fps / target))
-
-
-def windows(frames: int, longest: int) -> list[tuple[int, int]]:
-    """(start, end) of the fewest windows of equal length (to a frame) that cover the frames."""
-    count = max(1, math.ceil(frames / longest))
-    edges = [round(k * frames / count) for k in range(count + 1)]
-    return list(itertools.pairwise(edges))
 
 
 def _locate(recording: Recording, sources: list[Path]) -> tuple[Path, str]:

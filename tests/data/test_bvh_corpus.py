@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from motion_lightning.data.bvh_corpus import BvhCorpus, resample, windows
+from motion_lightning.data.bvh_corpus import BvhCorpus
 from motion_lightning.data.clip import Clip, Rejected
+from motion_lightning.data.conversion import resample, windows
 from motion_lightning.data.recordings import assign_splits, read_recordings
 from motion_lightning.errors import UserError
 from motion_lightning.motion.bvh import Bvh, read_bvh, write_bvh
-from motion_lightning.motion.features import canonicalise, features_to_joints, retarget
+from motion_lightning.motion.features import canonicalise, features_to_joints, mirror, retarget
 from motion_lightning.motion.rig import load_rig
 from motion_lightning.motion.skeleton import load_skeleton
 
@@ -117,6 +118,19 @@ def test_long_recordings_are_cut_into_equal_windows_that_share_all(folder, rig):
     assert len({clip.split for clip in found}) == 1
     assert [clip.tags["start"] for clip in found[1:]] == [clip.tags["end"] for clip in found[:-1]]
     assert found[-1].tags["end"] == 25
+
+
+def test_every_clip_can_be_followed_by_its_mirror_image(folder, rig):
+    walker(folder / "a.bvh", 901, 60)
+    caption_file(folder, row(rig, captions=["he swings the left arm"]))
+    plain, found = clips(folder), clips(folder, mirror=True)
+    assert [clip.id for clip in found] == ["a.0", "Ma.0", "a.1", "Ma.1"]
+    np.testing.assert_array_equal(found[2].features, plain[1].features)
+    assert found[3].captions == ["he swings the right arm"] and found[3].tags["mirrored"]
+    joints, image = (features_to_joints(torch.from_numpy(clip.features)).numpy() for clip in found[2:])
+    expected = canonicalise(retarget(mirror(joints, SKELETON), SKELETON), SKELETON)  # sides differ by millimetres
+    np.testing.assert_allclose(image, expected, atol=1e-4)
+    assert BvhCorpus(folder, mirror=True).fingerprint() != BvhCorpus(folder).fingerprint()
 
 
 def test_windows_cover_everything_once():
