@@ -5,7 +5,7 @@ RUN    := runs/programs_dit
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-all lint format clean
+.PHONY: help install train test test-all fuzz lint format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,16 @@ train: install  ## Train on the embedded corpus, draw samples, write the report
 	$(BIN)/python -m motion_lightning.train $(if $(ARGS),$(ARGS),$(patsubst %/checkpoints/last.ckpt,resume=%,$(wildcard $(RUN)/checkpoints/last.ckpt)))
 
 # One thread: the tests' matrices are small, and threads would only wait for each other.
-test test-all: export OMP_NUM_THREADS ?= 1
+test test-all fuzz: export OMP_NUM_THREADS ?= 1
 
 test: install  ## Run the fast tests
 	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
 test-all: install  ## Run every test, the slow ones too
 	$(BIN)/python -m pytest -q $(ARGS)
+
+fuzz: install  ## Feed damaged files to every reader (an hour; ARGS="--count 100" takes a minute)
+	$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 lint: install  ## Check style
 	$(BIN)/ruff check .
