@@ -26,7 +26,9 @@ def prepare(cfg) -> None:
     if len(manifest["rejected"]) > 10:
         print(f'  … the rest is listed under "rejected" in {path / "manifest.json"}')
     chosen = [o for o in HydraConfig.get().overrides.task if not o.startswith(("data.source=", "data.motions.source="))]
-    print(f"store: {path}\nnext:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
+    print(
+        f"store: {path}\ncard:  {path / 'card' / 'README.md'}\nnext:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}"
+    )
 
 
 def ensure_store(cfg: Mapping[str, Any]) -> Path:
@@ -40,6 +42,8 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
 
     import filelock
 
+    from motion_lightning.data.card import write_card
+    from motion_lightning.data.store import Store
     from motion_lightning.data.writer import prepare_store
 
     corpus, encoder = instantiate(cfg["data"]["corpus"]), instantiate(cfg["text_encoder"])
@@ -51,11 +55,11 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
             if not _is_sound(path, corpus, encoder):
                 print(f"{corpus.name}: preparing the store, once", flush=True)
                 print(prepare_store(corpus, encoder, path), flush=True)
+                write_card(Store.open(path))
     _remember_source(cfg["data"])
     mode = cfg.get("loader", {}).get("first_action", "none")
     if mode != "none":
         from motion_lightning.data.cuts import prepare_cuts
-        from motion_lightning.data.store import Store
 
         prepare_cuts(Store.open(path), mode, encoder)
     return path
