@@ -1,6 +1,7 @@
 """Loaders of one store for training, validation and test."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -8,9 +9,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from motion_lightning.data.batch import Batch
+from motion_lightning.data.clusters import CLUSTERS, open_clusters
+from motion_lightning.data.quotas import plan_quotas
 from motion_lightning.data.sampler import Draw, StepBatchSampler
 from motion_lightning.data.store import Split, Store
 from motion_lightning.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class MotionDataModule(L.LightningDataModule):
@@ -28,6 +33,10 @@ class MotionDataModule(L.LightningDataModule):
         multiple_of: clips are padded to a multiple of this many frames.
         bucket: batches whose clips are sorted by length together; 1 turns that off.
         first_action: how captions are cut to their first action, of ``text.first_action``.
+        quotas: clips of each cluster in one pass over the training data: "none", "uniform", "sqrt" or a table, see
+            ``plan_quotas``.
+        replacement: whether a quota may exceed its cluster.
+        clusters: how many clusters there are.
         condition: makes the condition of a batch, where it is more than text; see ``Split.collate``.
     """
 
@@ -43,6 +52,9 @@ class MotionDataModule(L.LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         first_action: str = "none",
+        quotas: str | Mapping[int | str, float] = "none",
+        replacement: bool = False,
+        clusters: int = CLUSTERS,
         condition: Callable | None = None,
     ):
         super().__init__()
@@ -54,9 +66,19 @@ class MotionDataModule(L.LightningDataModule):
         )
         self.max_frames, self.multiple_of, self.bucket = max_frames, multiple_of, bucket
         self.seed, self.num_workers = seed, num_workers
+        self.quotas, self.replacement, self.clusters = quotas, replacement, clusters
+
+    def prepare_data(self) -> None:
+        """Finds the clusters before other processes ask for them."""
+        if self.quotas != "none":
+            open_clusters(self.store, self.clusters)
 
     def train_dataloader(self) -> DataLoader:
-        split, trainer = self.store.split("train"), self.trainer
+        split, trainer, plan = self.store.split("train"), self.trainer, None
+        if self.quotas != "none":
+            plan = plan_quotas(open_clusters(self.store, self.clusters).labels, self.quotas, self.replacement)
+            if not trainer or trainer.global_rank == 0:
+                log.info("quotas: %s", plan)
         sampler = StepBatchSampler(
             split.lengths.clip(max=self.max_frames),
             self.batch_size,
@@ -66,6 +88,7 @@ class MotionDataModule(L.LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
             start_step=self._steps_done,
             bucket=self.bucket,
+            quotas=plan,
         )
         return self._loader(_TrainRows(split, self.max_frames, self.multiple_of, self.condition), sampler)
 

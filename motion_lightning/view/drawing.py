@@ -86,9 +86,10 @@ def _floor(pen: ImageDraw.ImageDraw, camera: Camera, away: np.ndarray, wide: int
 
 
 def _path(pen: ImageDraw.ImageDraw, path: np.ndarray, now: int, fps: float) -> None:
+    if len(path) == 1:  # a single pose goes nowhere
+        return
     panel, trail = COLOURS["panel"], COLOURS["trail"]
-    if len(path) > 1:
-        pen.line(path.ravel().tolist(), fill=mix(panel, trail, 0.22), width=round(1.5 * FINE), joint="curve")
+    pen.line(path.ravel().tolist(), fill=mix(panel, trail, 0.22), width=round(1.5 * FINE), joint="curve")
     if now:
         pen.line(
             path[: now + 1].ravel().tolist(),
