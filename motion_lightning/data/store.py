@@ -252,7 +252,7 @@ class TextCache(Texts):
 
     def cond(self, texts: Sequence[int]) -> TextCond:
         """The embeddings of several texts, padded to the longest, float32."""
-        rows = [self._tokens[i] for i in texts]
+        rows = [self.tokens(i) for i in texts]
         tokens = np.zeros((len(rows), max(map(len, rows)), self.width), np.float32)
         for to, row in zip(tokens, rows, strict=True):
             to[: len(row)] = row
@@ -260,7 +260,7 @@ class TextCache(Texts):
         return TextCond(
             tokens=torch.from_numpy(tokens),  # (B, L, E)
             mask=torch.arange(tokens.shape[1]) < lengths[:, None],  # (B, L)
-            pooled=torch.from_numpy(self._pooled.data[np.asarray(texts)].astype(np.float32)),  # (B, E)
+            pooled=torch.from_numpy(np.stack([self.pooled(i) for i in texts]).astype(np.float32)),  # (B, E)
         )
 
     @cached_property
