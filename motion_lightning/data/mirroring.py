@@ -5,6 +5,7 @@ HumanML3D doubles its size so (Guo et al. 2022); its mirrored copies are called 
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +46,13 @@ def mirrored_clip(clip: Clip, features: np.ndarray) -> Clip:
     Its id has an M in front, its captions and labels the other side; a model that trains on one may not be tested on
     the other, so the split is the same.
     """
-    tags = {**clip.tags, "mirrored": True}
-    if isinstance(labels := tags.get("labels"), dict):
-        tags["labels"] = {key: mirror_text(v) if isinstance(v, str) else v for key, v in labels.items()}
     captions, pos = [[mirror_text(line) for line in lines] for lines in (clip.captions, clip.pos)]
-    return replace(clip, id=f"M{clip.id}", features=features, captions=captions, pos=pos, tags=tags)
+    return replace(clip, id=f"M{clip.id}", features=features, captions=captions, pos=pos, tags=mirror_tags(clip.tags))
+
+
+def mirror_tags(tags: dict[str, Any]) -> dict[str, Any]:
+    """Tags of the mirrored copy: marked so, with labels of the other side."""
+    labels = tags.get("labels")
+    if isinstance(labels, dict):
+        labels = {key: mirror_text(label) if isinstance(label, str) else label for key, label in labels.items()}
+    return {**tags, **({"labels": labels} if labels else {}), "mirrored": True}

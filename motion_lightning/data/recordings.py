@@ -40,8 +40,11 @@ class Recording:
     tags: dict[str, Any]  # flags, license, source
 
 
-def read_recordings(path: Path) -> list[Recording]:
-    """Recordings of a captions file, in its order. UserError names the line that is wrong."""
+def read_recordings(path: Path, rigs: bool = True) -> list[Recording]:
+    """Recordings of a captions file, in its order. UserError names the line that is wrong.
+
+    Without ``rigs`` a line needs no ``skeleton``: the files hold joints in a known order.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -57,7 +60,7 @@ def read_recordings(path: Path) -> list[Recording]:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             raise UserError(f"{where}: not JSON ({error}); one object a line is expected") from None
-        recording = _recording(row, where, path.parent)
+        recording = _recording(row, where, path.parent, rigs)
         if recording.id in recordings:
             raise UserError(f"{where}: id {recording.id!r} is that of {recordings[recording.id].line} too")
         recordings[recording.id] = recording
@@ -66,7 +69,7 @@ def read_recordings(path: Path) -> list[Recording]:
     return list(recordings.values())
 
 
-def _recording(row: Any, where: str, folder: Path) -> Recording:
+def _recording(row: Any, where: str, folder: Path, rigs: bool) -> Recording:
     if not isinstance(row, dict):
         found = json.dumps(row)[:60]
         raise UserError(f"{where}: expected an object with file, skeleton and captions, found {found}")
@@ -86,7 +89,7 @@ def _recording(row: Any, where: str, folder: Path) -> Recording:
                 raise UserError(f"{where}: {key} should hold texts only, got {json.dumps(value)[:60]}")
         return values
 
-    rig = get("skeleton", str, "the name of a rig")
+    rig = get("skeleton", str, "the name of a rig", *([] if rigs else [""]))
     file, archive = get("file", str, "a path"), get("archive", str, "the name of a zip", None)
     for path in filter(None, (file, archive)):
         posix = PurePosixPath(path.replace("\\", "/"))
@@ -143,14 +146,19 @@ def assign_splits(recordings: Sequence[Recording]) -> list[str]:
     contents: dict[str, set[str]] = defaultdict(set)
     groups = [_group(recording) for recording in recordings]
     for content, group in groups:
-        share = _share(group)
-        drawn[group] = "train" if share < TRAIN else "val" if share < TRAIN + VAL else "test"
+        drawn[group] = draw_split(group)
         if content is not None:
             contents[content].add(group)
     for members in contents.values():
         if all(drawn[group] != "train" for group in members):
             drawn[min(members, key=_share)] = "train"
     return [r.split or drawn[group] for r, (_, group) in zip(recordings, groups, strict=True)]
+
+
+def draw_split(group: str) -> str:
+    """The split that a hash of the name draws, about 80/10/10."""
+    share = _share(group)
+    return "train" if share < TRAIN else "val" if share < TRAIN + VAL else "test"
 
 
 def _group(recording: Recording) -> tuple[str | None, str]:
