@@ -26,9 +26,8 @@ def prepare(cfg) -> None:
     if len(manifest["rejected"]) > 10:
         print(f'  … the rest is listed under "rejected" in {path / "manifest.json"}')
     chosen = [o for o in HydraConfig.get().overrides.task if not o.startswith(("data.source=", "data.motions.source="))]
-    print(
-        f"store: {path}\ncard:  {path / 'card' / 'README.md'}\nnext:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}"
-    )
+    print(f"store: {path}\ncard:  {path / 'card' / 'README.md'}")
+    print(f"next:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
 
 
 def ensure_store(cfg: Mapping[str, Any]) -> Path:
@@ -43,6 +42,7 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
     import filelock
 
     from motion_lightning.data.card import write_card
+    from motion_lightning.data.clusters import write_clusters
     from motion_lightning.data.store import Store
     from motion_lightning.data.writer import prepare_store
 
@@ -56,6 +56,7 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
                 print(f"{corpus.name}: preparing the store, once", flush=True)
                 print(prepare_store(corpus, encoder, path), flush=True)
                 write_card(Store.open(path))
+                write_clusters(Store.open(path))
     _remember_source(cfg["data"])
     mode = cfg.get("loader", {}).get("first_action", "none")
     if mode != "none":
