@@ -1,0 +1,114 @@
+"""Augmentation of a batch of tracks in pixel space, on metric numbers: the codec normalises what comes out.
+
+Displacements that are divided by a deviation for each axis must not be turned: turn first, then divide. Flips are
+not here, for a flip changes the words: ``TrackCorpus(mirror=True)`` makes mirrored clips with captions of their own.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from motion_lightning.data.batch import Batch
+from motion_lightning.data.tracks.condition import HandCond, HandMoves, TrackCond
+from motion_lightning.motion.rotations import matrix_to_sixd, sixd_to_matrix
+
+STRENGTHS = (1.0, 0.5, 0.25)  # tried in turn until all points stay in the picture; else nothing is done
+
+
+class Warp:
+    """A roll of the camera, a zoom and a shift of the picture, for each row of a batch.
+
+    A point p (shares of the image) goes to c + L (p - c) + shift, c being the middle and L a turn and a zoom of
+    pixels, also where these are not square in shares. Depths stay.
+
+    Args:
+        angle: (B,) radians, from u to v.
+        zoom: (B,) above 1 brings nearer.
+        shift: (B, 2) shares of the image.
+        size: height and width, pixels.
+    """
+
+    def __init__(self, angle: Tensor, zoom: Tensor, shift: Tensor, size: tuple[int, int]):
+        cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+        turn = torch.stack([cos, -sin, sin, cos], -1).unflatten(-1, (2, 2))
+        pixels = shift.new_tensor([size[1], size[0]])
+        self.linear = zoom[:, None, None] * turn * pixels / pixels[:, None]  # (B, 2, 2) on shares
+        self.roll = torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1], -1).unflatten(-1, (3, 3))
+        self.shift = shift
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Displacements (B, ..., 2 or 3)."""
+        flat = torch.einsum("bij,b...j->b...i", self.linear, x[..., :2])
+        return torch.cat([flat, x[..., 2:]], -1)
+
+    def points(self, p: Tensor) -> Tensor:
+        """Places (B, K, 2 or 3)."""
+        middle = p.new_tensor([0.5, 0.5, 0.0][: p.shape[-1]])
+        moved = self.vectors(p - middle) + middle
+        return torch.cat([moved[..., :2] + self.shift[:, None], moved[..., 2:]], -1)
+
+    def rotations(self, sixd: Tensor) -> Tensor:
+        """Rotations in the camera's frame, (B, ..., 6): A R."""
+        return matrix_to_sixd(self._rolls(sixd) @ sixd_to_matrix(sixd))
+
+    def relative_rotations(self, sixd: Tensor) -> Tensor:
+        """R_t R_0ᵀ, (B, ..., 6): A R_t R_0ᵀ Aᵀ, which (A R_t) (A R_0)ᵀ is."""
+        roll = self._rolls(sixd)
+        return matrix_to_sixd(roll @ sixd_to_matrix(sixd) @ roll.mT)
+
+    def pictures(self, x: Tensor, mode: str = "bilinear") -> Tensor:
+        """Pictures (B, C, H, W); what comes in from outside repeats the border."""
+        back = torch.linalg.inv(self.linear)
+        theta = torch.cat([back, -2 * back @ self.shift[..., None]], -1)  # (B, 2, 3) on [-1, 1]
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, mode=mode, padding_mode="border", align_corners=False)
+
+    def _rolls(self, like: Tensor) -> Tensor:
+        return self.roll.reshape(-1, *(1,) * (like.ndim - 2), 3, 3)
+
+
+class TrackAugment:
+    """Warps every clip of a batch at random; hands go along with the points.
+
+    Args:
+        rotate: degrees to either side.
+        zoom: share by which a picture grows or shrinks at most.
+        shift: share of the image to any side.
+    """
+
+    def __init__(self, rotate: float = 10.0, zoom: float = 0.15, shift: float = 0.05):
+        self.rotate, self.zoom, self.shift = rotate, zoom, shift
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch warped, from the generator's next 4 B numbers. The query points stay in [0, 1]."""
+        draw = torch.rand(len(batch.x), 4, generator=generator, device=generator.device).to(batch.x.device) * 2 - 1
+        size = batch.cond.frames.shape[-2:]
+        strength = torch.zeros(len(draw), 1, device=draw.device)
+        for share in reversed(STRENGTHS):  # the strongest that fits is written last
+            inside = self._warp(draw * share, size).points(batch.cond.query)[..., :2]
+            fits = ((inside >= 0) & (inside <= 1)).flatten(1).all(1, keepdim=True)
+            strength = torch.where(fits, share, strength)
+        return warp_batch(batch, self._warp(draw * strength, size))
+
+    def _warp(self, draw: Tensor, size: tuple[int, int]) -> Warp:
+        angle, zoom, shift = draw[:, 0], draw[:, 1], draw[:, 2:]
+        return Warp(torch.deg2rad(self.rotate * angle), (1 + self.zoom) ** zoom, self.shift * shift, size)
+
+
+def warp_batch(batch: Batch, warp: Warp) -> Batch:
+    """A batch of tracks under a warp: pictures, points, displacements, wrists and their turns."""
+    cond: TrackCond = batch.cond
+    there = cond.hands.present[..., None]  # (B, 2, 1): absent hands stay as they are
+    hands = HandCond(
+        position=torch.where(there, warp.points(cond.hands.position), cond.hands.position),
+        rotation=torch.where(there, warp.rotations(cond.hands.rotation), cond.hands.rotation),
+        present=cond.hands.present,
+    )
+    moves = HandMoves(
+        position=warp.vectors(cond.moves.position),
+        rotation=warp.relative_rotations(cond.moves.rotation),
+    )
+    frames = warp.pictures(cond.frames.flatten(1, 2)).view_as(cond.frames)
+    depth = None if cond.depth is None else warp.pictures(cond.depth, mode="nearest")
+    cond = cond._replace(frames=frames, query=warp.points(cond.query), depth=depth, hands=hands, moves=moves)
+    return batch._replace(x=warp.vectors(batch.x), cond=cond)
