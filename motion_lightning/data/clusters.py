@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from motion_lightning.data.poses import choose_frame, poses_of
+from motion_lightning.data.poses import poses_of
 from motion_lightning.data.quotas import Quotas, plan_quotas
 from motion_lightning.data.store import Split, Store
 from motion_lightning.errors import UserError
@@ -109,8 +109,8 @@ def write_clusters(store: Store, quotas: str = "sqrt", clusters: int = CLUSTERS,
     _write_json(found.path / "shares.json", _numbers(found, split, plans))
     plan = plans.get(quotas) or plan_quotas(found.labels, quotas)
     shares = [
-        Share(str(c), int(plan.sizes[c]), int(plan.counts[c]), split.captions(i)[0], _sight(split, i))
-        for c, i in enumerate(found.nearest.tolist())
+        Share(str(c), int(plan.sizes[c]), int(plan.counts[c]), split.captions(i)[0], sight)
+        for c, (i, sight) in enumerate(zip(found.nearest.tolist(), _sights(split, found.nearest.tolist()), strict=True))
     ]
     has_body = store.manifest["representation"] in ("motion", "pose")
     return write_shares(picture, shares, quotas, load_skeleton(store.manifest["skeleton"]) if has_body else None)
@@ -134,16 +134,18 @@ def _numbers(found: Clusters, split: Split, plans: dict[str, Quotas]) -> list[di
     ]
 
 
-def _sight(split: Split, clip: int) -> np.ndarray | None:
-    """What there is to see of a clip: its extreme pose (J, 3) in metres, or its middle picture (H, W, C) of bytes."""
-    manifest, features = split.store.manifest, split.features(clip)
+def _sights(split: Split, clips: list[int]) -> list[np.ndarray | None]:
+    """What there is to see of each clip: a pose (J, 3) in metres, or its middle picture (H, W, C) of bytes."""
+    manifest, features = split.store.manifest, [split.features(i) for i in clips]
     if manifest["representation"] == "pose":
-        return np.concatenate([np.zeros((1, 3)), features[0].reshape(-1, 3)])
+        return [np.concatenate([np.zeros((1, 3)), clip[0].reshape(-1, 3)]) for clip in features]
     if manifest["representation"] == "motion":
-        poses = poses_of(features, load_skeleton(manifest["skeleton"]))
-        return poses[choose_frame(poses, "extreme")]
-    picture = features[len(features) // 2]
-    return picture if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[-1] in (1, 3) else None
+        motions = [poses_of(clip, load_skeleton(manifest["skeleton"])) for clip in features]
+        usual = np.concatenate(motions).mean(0)  # what sets a clip apart is far from it
+        return [poses[np.square(poses - usual).sum((1, 2)).argmax()] for poses in motions]
+    pictures = [clip[len(clip) // 2] for clip in features]
+    seen = pictures[0].dtype == np.uint8 and pictures[0].ndim == 3 and pictures[0].shape[-1] in (1, 3)
+    return pictures if seen else [None] * len(clips)
 
 
 def _fit(vectors: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
