@@ -107,7 +107,7 @@ def write_bvh(path: str | Path, bvh: Bvh) -> None:
         if moves:
             columns.append(bvh.positions[:, j])
         turned = Rotation.from_matrix(bvh.rotations[:, j])
-        columns.append(turned.as_euler("ZXY", degrees=True))
+        columns.append(np.unwrap(turned.as_euler("ZXY", degrees=True), axis=0, period=360))
         for child in children[j]:
             joint(child, depth + 1)
         if j in bvh.end_sites:

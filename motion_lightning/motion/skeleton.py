@@ -12,7 +12,7 @@ from motion_lightning.paths import conf_dir
 
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 KEYS = {"name", "fps", "unit", "up", "joints", "chains", "feet", "contact", "pairs", "facing", "legs"}
-OPTIONAL = {"feature_unit"}
+OPTIONAL = {"feature_unit", "t_pose"}
 # What PyYAML raises besides its own errors: for a month 13, for !!bool maybe, for a thousand brackets.
 NOT_YAML = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -35,6 +35,7 @@ class Skeleton:
     facing: tuple[int, int, int, int]  # right hip, left hip, right shoulder, left shoulder
     legs: tuple[int, int]  # the bones ending here measure the leg
     offsets: np.ndarray  # (J, 3) units, from the parent, in the rest pose; read-only
+    t_pose: np.ndarray  # (J, 3) directions of length 1, from the parent, of a body with its arms spread; read-only
     fps: float
     metre_per_unit: float = 1.0
 
@@ -161,6 +162,7 @@ def _parse(spec: object) -> Skeleton:
         facing=group("facing", spec["facing"], 4),
         legs=legs,
         offsets=_frozen(offsets * (metre / feature_metre)),
+        t_pose=_frozen(_t_pose(spec.get("t_pose", {}), names, offsets)),
         fps=float(spec["fps"]),
         contact=float(spec["contact"]),
         metre_per_unit=feature_metre,
@@ -197,6 +199,20 @@ def _tree(joints: object) -> tuple[tuple[int, ...], np.ndarray]:
         parents.append(number[parent] if j else -1)
         offsets.append(offset)
     return tuple(parents), np.array(offsets, dtype=np.float64)
+
+
+def _t_pose(directions: object, names: tuple[str, ...], offsets: np.ndarray) -> np.ndarray:
+    """Directions of the bones, which are those of the offsets where the file gives no other."""
+    if not isinstance(directions, dict):
+        raise _Wrong(f"t_pose should map joints to directions [x, y, z], got {short(directions)}")
+    vectors = offsets.copy()
+    for joint, vector in directions.items():
+        if not isinstance(joint, str) or joint not in names[1:]:
+            raise _Wrong(f"t_pose names {short(joint)}, which is not a joint with a bone")
+        if not isinstance(vector, list) or len(vector) != 3 or not all(map(is_number, vector)) or not any(vector):
+            raise _Wrong(f"t_pose.{joint} should be three numbers that are not all 0, got {short(vector)}")
+        vectors[names.index(joint)] = vector
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-30)
 
 
 def short(value: object) -> str:

@@ -192,6 +192,7 @@ STICK = {
     "chains": [["hip", "left"], ["hip", "knee", "right"]],
     "feet": {"left": ["hip", "left"], "right": ["knee", "right"]},
     "pairs": [["left", "right"]], "facing": ["right", "left", "right", "left"], "legs": ["knee", "right"],
+    "t_pose": {"left": [1, 0, 0]},
 }  # fmt: skip
 
 
