@@ -67,6 +67,7 @@ def run(tmp_path_factory):
         ("prepare", ["data: ", "bvh", "programs", "data.source=", "MOTION_LIGHTNING_HOME"]),
         ("sample", ["prompt=", "guidance"]),
         ("evaluate", ["run=", "scoring.split"]),
+        ("doctor", ["data.source=", "fail_on", "Exit status"]),
     ],
 )
 def test_help_is_light(command, names):

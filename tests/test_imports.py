@@ -25,7 +25,7 @@ FLOORS = [
     {"callbacks"},
     {"config"},
     {"assemble", "evaluation", "prepare"},
-    {"sample", "evaluate"},
+    {"sample", "evaluate", "doctor", "first_action"},
     {"train"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
