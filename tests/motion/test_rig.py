@@ -166,7 +166,7 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 TEXTS = st.text(alphabet="&*!?:-[]{}|>%@`'\"#, \n\tab01.\x00é", max_size=60)
-EXAMPLES = pytest.mark.parametrize("examples", [80, pytest.param(10_000, marks=pytest.mark.slow)])
+EXAMPLES = pytest.mark.parametrize("examples", [80, pytest.param(1_000, marks=pytest.mark.slow)])
 NUMBERS = itertools.count()  # of the files: a skeleton is read once
 READERS = pytest.mark.parametrize("read", [load_rig, load_skeleton])
 
