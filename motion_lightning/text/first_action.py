@@ -2,28 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from motion_lightning.errors import UserError
-from motion_lightning.text.verbs import verb_forms, verbs
+from motion_lightning.text.clauses import Clauses, Word, sentence_ends
+from motion_lightning.text.verbs import verbs
 
 MODES = ("none", "first_sentence", "seed", "first_action")
 VERSION = 1  # of the rules, counted up by hand
 
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-ABBREVIATIONS = {"approx", "appr", "ca", "cm", "deg", "e", "g", "etc", "i", "incl", "min", "resp", "sec", "vs"}
-AND = {"and", "but", "or", "&"}
-OPENERS = {"after", "as", "before", "by", "during", "from", "if", "once", "upon", "when", "while", "with"}
-INSIDE = {"as", "by", "for", "if", "in", "like", "of", "when", "while", "with", "without"}  # "while waving and …"
-CLAUSE = {"as", "how", "if", "like", "that", "what", "when", "where", "which", "while", "who"}
-FEW = {"few", "several", "some", "while", "moment", "bit", "short", "brief", "second", "seconds"}
-POSSESSIVE = {"his", "her", "its", "their", "my", "your", "our"}
-NOMINATIVE = {"he", "she", "they"}
-TRAILING = {"also", "directly", "finally", "immediately", "just", "shortly", "soon", "subsequently", "suddenly"}
-PARTICLES = {"up", "down", "out", "off", "away"}
-BE = {"is", "are", "was", "were", "be", "being", "been", "gets", "get", "getting", "got"}
-MOVEMENT = {"exercise", "exercises", "gesture", "gestures", "motion", "motions", "movement", "movements", "position"}
-NOUN_PHRASE = {"DET", "PRON", "NUM", "ADJ", "NOUN", "PROPN"}
 
 
 def cut(text: str, tags: Sequence[str], mode: str) -> str:
@@ -58,13 +46,13 @@ def cut(text: str, tags: Sequence[str], mode: str) -> str:
         Word(text[a:b].lower(), tag, text[last:a]) for (a, b), tag, last in zip(spans, tags, ends[:-1], strict=True)
     ]
     if mode == "first_sentence":
-        kept = next((i for i in range(1, len(caption)) if _sentence_ends(caption, i)), None)
+        kept = next((i for i in range(1, len(caption)) if sentence_ends(caption, i)), None)
         end = ends[kept] + len(caption[kept].gap.rstrip()) if kept else end
     elif mode == "seed":
         kept = next((i for i in range(3, len(caption)) if _seed_cuts(caption[i])), None)
         end = ends[kept] if kept else end
     elif mode == "first_action":
-        kept = _Clauses(caption).first()
+        kept = _first_action(caption)
         end = ends[kept] + len(re.match(r"[)\]\"'’”]*", caption[kept].gap)[0]) if kept else end
     return text[begin:end]
 
@@ -79,215 +67,13 @@ def words(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in WORD.finditer(text)]
 
 
-class Word(NamedTuple):
-    text: str  # lower case
-    tag: str
-    gap: str  # what stands between it and the word before
-
-
-def _sentence_ends(caption: list[Word], i: int) -> bool:
-    """Whether a sentence ends before word ``i``."""
-    gap, last = caption[i].gap, caption[i - 1].text
-    if re.search(r"[!?…\n]", gap):
-        return True
-    return bool(re.search(r"\.\s", gap)) and last not in ABBREVIATIONS and not (i == 1 and last.isdigit())
-
-
 def _seed_cuts(word: Word) -> bool:
     return word.tag in ("CCONJ", "SCONJ") or word.text in ("then", "after", "before")
 
 
-class _Clauses:
-    """One caption on the way to its first action. Words are named by their index."""
-
-    def __init__(self, caption: list[Word]):
-        self.caption = caption
-        self.text, self.tag, self.gap = ([getattr(w, k) for w in caption] for k in Word._fields)
-        self.head = self._head()
-
-    def first(self) -> int | None:
-        """How many words the first action has; None where it has them all."""
-        if self.head is None:
-            return None
-        for i in range(self.head + 1, len(self.caption)):
-            if self._starts_another(i):
-                end = self._without_link(i)
-                if end > self.head and not self._lacks_object(end - 1):
-                    return end
-        return None
-
-    def _starts_another(self, i: int) -> bool:
-        word, last = self.text[i], self.text[i - 1]
-        if ";" in self.gap[i] or _sentence_ends(self.caption, i):
-            return True
-        if word == "then":
-            return last not in ("now", "since", "until") and self.text[i - 2 : i] != ["now", "and"]
-        if word == "next":
-            return self._word(i + 1) != "to" and not self._noun_place(i) and self._clause(i + 1)
-        if word in ("before", "after"):
-            return self._action_at(i + 1)
-        if word == "followed" and self._word(i + 1) == "by":
-            return self._action_at(i + 2)
-        if word in AND:
-            return self.tag[i - 1] != "NUM" and self._clause(i + 1, joined=i - 1)
-        return ("," in self.gap[i] and self._clause(i, joined=i - 1, participles=False)) or self._runs_on(i)
-
-    # ------------------------------------------------------------------------------------------- clauses
-
-    def _clause(self, i: int, joined: int | None = None, participles: bool = True) -> bool:
-        """Whether a verb comes next: at once, after its subject, or after an adverbial.
-
-        ``joined`` is the word before the conjunction or comma. A participle is a verb only right behind it.
-        """
-        i = self._behind_adverbs(i)
-        if self._word(i) in ("when", "while", "as") and self._clause(i + 1, participles=False):
-            return True
-        if self._is_verb(i, joined, participles):
-            return True
-        after = i
-        if self._tag(i) == "ADP":  # "and in the end looks …"
-            after = self._behind_noun_phrase(i + 1)
-            if after > i + 1 and self._is_finite(self._behind_adverbs(after), joined):
-                return True
-        after = self._behind_noun_phrase(i)
-        return after > i and self._is_finite(self._behind_adverbs(after), None)
-
-    def _behind_adverbs(self, i: int) -> int:
-        while self._tag(i) == "ADV" or self._word(i) in TRAILING:
-            i += 1
-        return i
-
-    def _behind_noun_phrase(self, i: int) -> int:
-        start = i
-        while self._tag(i) in NOUN_PHRASE and not (i > start and ("," in self.gap[i] or self._is_finite(i, None))):
-            i += 1
-        return i
-
-    def _runs_on(self, i: int) -> bool:
-        """Whether a comma is missing: "walks forward turns around"."""
-        between = set(self.text[self.head : i])
-        forms = self._forms(i) & self._forms(self.head)
-        return self.tag[i - 1] == "ADV" and self.tag[i] in ("VERB", "AUX") and "s" in forms and not between & CLAUSE
-
-    def _action_at(self, i: int) -> bool:
-        """Whether an action comes next, "sitting down", "he sits", "a jump", and no place, "the wall", or amount."""
-        if "ing" in self._forms(i) or self._tag(i) == "AUX":
-            return True
-        end = self._behind_noun_phrase(i)
-        if end > i and self._word(i) not in POSSESSIVE and self._is_finite(self._behind_adverbs(end), None):
-            return True
-        if any(self.tag[k] == "NUM" or self.text[k] in FEW for k in range(i, end)):
-            return False
-        return any(self.text[k] in verbs().forms for k in range(i, end) if self.text[k] != "face")
-
-    # --------------------------------------------------------------------------------------------- verbs
-
-    def _head(self) -> int | None:
-        """First verb of the main clause; else the first word that can be a verb: "a jump to the left"."""
-        actions = [i for i in range(len(self.caption)) if self._is_action(i)]
-        if actions and (self.text[0] in OPENERS or "ing" in self._forms(0)):
-            people = [i for i in range(actions[0] + 1, len(self.caption)) if self._opens_main_clause(i)]
-            actions = [i for i in actions if people and i > people[0]] or actions
-        if len(actions) > 1 and self.tag[actions[0]] == "AUX":  # "is slowly and carefully walking"
-            between = range(actions[0] + 1, actions[1])
-            return actions[all(self.tag[i] == "ADV" or self.text[i] in AND for i in between)]
-        return actions[0] if actions else None
-
-    def _opens_main_clause(self, i: int) -> bool:
-        """Whether word ``i`` can be the subject behind an opening clause; an -ing form there ends in a comma."""
-        comma = any("," in gap for gap in self.gap[max(1, i - 2) : i + 1])
-        return self.text[i] in verbs().people and (comma or self.text[0] in OPENERS)
-
-    def _is_action(self, i: int) -> bool:
-        word = self.text[i]
-        if word in verbs().not_verbs or (word == "being" and self.text[i - 1] == "human"):
-            return False
-        if self._word(i + 1) in verbs().people - {"it", "one"} and self._noun_place(i):  # "a standing person"
-            return False
-        return bool(self._forms(i))
-
-    def _is_verb(self, i: int, joined: int | None, participles: bool) -> bool:
-        return self._is_finite(i, joined) or (participles and self._is_participle(i, joined))
-
-    def _is_finite(self, i: int, joined: int | None) -> bool:
-        forms = self._forms(i)
-        if not forms or self._noun_place(i) or self._lists_nouns(i, joined):
-            return False
-        tagged = self.tag[i] in ("VERB", "AUX")
-        head = self._forms(self.head)
-        if "s" in forms:
-            return True
-        if "base" in forms and ("past" not in forms or "base" in head):
-            return tagged or head == {"base"}
-        return "past" in forms and (self.tag[i] == "AUX" or (joined is not None and self._past_before(joined)))
-
-    def _is_participle(self, i: int, joined: int | None) -> bool:
-        """An -ing form that goes on from a verb, not from "while waving", nor from "a wiping or …"."""
-        if "ing" not in self._forms(i) or self._word(i + 1) in MOVEMENT or self._noun_place(i):
-            return False
-        for k in range(joined if joined is not None else -1, self.head, -1):
-            forms = self._forms(k)
-            if "ing" in forms:
-                before = k - 1 if self.tag[k - 1] != "ADV" else k - 2
-                return self.text[before] not in INSIDE and not (k == joined and self._noun_place(k))
-            if "s" in forms and not self._noun_place(k):
-                return True
-        return True
-
-    def _forms(self, i: int | None) -> frozenset[str]:
-        if i is None or i >= len(self.caption) or self.text[i] in verbs().not_verbs:
-            return frozenset()
-        known = verb_forms(self.text[i], self.tag[i])
-        if not known and self.tag[i] == "NOUN" and i and self.text[i - 1] in verbs().people:
-            return frozenset({"s"} if re.search("[a-z]s$", self.text[i]) else ())  # "a human hunkers down"
-        return known
-
-    def _past_before(self, joined: int) -> bool:
-        """Whether the verb before the conjunction is in the past tense, or passive: "is pushed and shoved"."""
-        if "past" in self._forms(self.head) and "base" not in self._forms(self.head):
-            return True
-        return any("past" in self._forms(k) and self.text[k - 1] in BE for k in range(self.head, joined + 1))
-
-    def _lists_nouns(self, i: int, joined: int | None) -> bool:
-        """Whether word ``i`` goes on a list of nouns: "performs punches and kicks", "does a jump and turn"."""
-        if joined is None or self.tag[i] == "AUX" or self.text[joined] in ("step", "steps"):
-            return False
-        base = verbs().bases.get(self.text[self.head])
-        same = self._forms(joined) & self._forms(i) & {"s", "base"}
-        return joined > self.head and bool(same) and base in verbs().with_nouns
-
-    def _noun_place(self, i: int) -> bool:
-        """Whether the word before asks for a noun: "two jumps", "his right kick"."""
-        if i == 0 or "," in self.gap[i] or self.text[i - 1] in verbs().people:
-            return False
-        return self.tag[i - 1] in ("DET", "NUM", "ADJ") or self.text[i - 1] in POSSESSIVE
-
-    # ---------------------------------------------------------------------------------------------- ends
-
-    def _without_link(self, end: int) -> int:
-        """``end`` moved before what leads over to the next action: "and", "he is", "shortly"."""
-        while end > 1:
-            word, tag = self.text[end - 1], self.tag[end - 1]
-            person = word in verbs().people and end > 2 and self.tag[end - 2] == "DET"
-            if word in AND | TRAILING | NOMINATIVE | {"then"} or tag == "AUX":
-                end -= 1
-            elif person and ("," in self.gap[end - 2] or self.text[end - 3] in AND):  # ", the man then …"
-                end -= 2
-            else:
-                break
-        return end
-
-    def _lacks_object(self, last: int) -> bool:
-        """Whether a text that ends in word ``last`` lacks what its verb does something to."""
-        if self.text[last] in PARTICLES:
-            last -= 1
-        forms = self._forms(last) & ({"s", "ing", "base"} if self.tag[last] == "VERB" else {"s", "ing"})
-        return verbs().bases.get(self.text[last]) in verbs().need_object and bool(forms)
-
-    # --------------------------------------------------------------------------------------------- words
-
-    def _word(self, i: int) -> str:
-        return self.text[i] if i < len(self.caption) else ""
-
-    def _tag(self, i: int) -> str:
-        return self.tag[i] if i < len(self.caption) else ""
+def _first_action(caption: list[Word]) -> int | None:
+    """How many words are left; None for all. Goes on until a cut changes nothing, so that cutting twice does not."""
+    kept = None
+    while end := Clauses(caption[:kept]).first():
+        kept = end
+    return kept

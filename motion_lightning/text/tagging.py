@@ -1,5 +1,6 @@
 """Parts of speech of captions: a corpus' own where they fit the text, spaCy's where not, each text tagged once."""
 
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Sequence
@@ -122,6 +123,7 @@ def _of_words(text: str, doc) -> list[str]:
     return tags
 
 
+@functools.cache
 def load_tagger():
     """spaCy's English pipeline without what parts of speech do not need.
 
