@@ -1,5 +1,6 @@
 """A folder of filmed clips with their texts: ``NAME.gif`` or ``NAME.mp4`` beside ``NAME.txt``."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,8 @@ def read_film(path: Path, size: int, seconds: float = SECONDS) -> np.ndarray:
 
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    if path.suffix.lower() == ".gif" and not _gif_is_whole(path):
+        raise UserError(f"{path}: does not end as a gif does; it was cut off")  # ffmpeg would not mind
     a_frame = size * size * 3
     most = MOST_BYTES // a_frame
     square = f"scale={size}:{size}:force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd+full_chroma_int"
@@ -92,10 +95,17 @@ def read_film(path: Path, size: int, seconds: float = SECONDS) -> np.ndarray:
     except subprocess.TimeoutExpired:
         raise UserError(f"{path}: not read after {seconds:g} s") from None
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").replace(str(path), path.name).strip().splitlines()
+        said = done.stderr.decode(errors="replace").replace(str(path), path.name)
+        lines = re.sub(r" @ 0x[0-9a-f]+", "", said).strip().splitlines()  # addresses differ from run to run
         raise UserError(f"{path}: ffmpeg cannot read it ({lines[0][:160] if lines else done.returncode})")
     if len(done.stdout) % a_frame or len(done.stdout) < 2 * a_frame:
         raise UserError(f"{path}: {len(done.stdout) // a_frame} frames; a film has two at least")
     if len(done.stdout) > most * a_frame:
         raise UserError(f"{path}: longer than {most / RATE:.0f} s, the most at {size} pixels; cut it into sentences")
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, size, size, 3)
+
+
+def _gif_is_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 256))
+        return file.read().rstrip(b"\0").endswith(b";")
