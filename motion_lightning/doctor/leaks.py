@@ -101,7 +101,7 @@ def outline(clips: Clips, row: int) -> np.ndarray:
     local = features[keys, parts["positions"]].reshape(KEYS, joints - 1, 3)
     path = np.cumsum(features[:, parts["root_velocity"]], axis=0)[keys]
     root = np.stack([path[:, 0], features[keys, parts["root_height"].start], path[:, 1]], -1)
-    return np.concatenate([root[:, None], local], 1).astype(np.float64)
+    return np.concatenate([root[:, None], local], 1)
 
 
 def _shared_captions(clips: Clips) -> Finding:

@@ -81,8 +81,8 @@ def write_page(path: Path, findings: list[Finding], clips: Clips) -> Path:
     for finding in sorted(findings, key=lambda f: STATES.index(f.state)):
         if finding.state in SEVERITIES:
             players = _views(finding, clips)
+            body += _section(finding, clips, players, explained=views > 0)
             views += len(players)
-            body += _section(finding, clips, players)
     body += _statistics(clips)
     style, script = viewer_assets()
     style += resources.files("motion_lightning.view").joinpath("report.css").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def _overview(findings: list[Finding]) -> str:
     return table(["check", "", "found", "worst"], rows, "checks")
 
 
-def _section(finding: Finding, clips: Clips, players: list[ClipView]) -> str:
+def _section(finding: Finding, clips: Clips, players: list[ClipView], explained: bool) -> str:
     listed = "".join(f"<li>{html.escape(case.what)}</li>" for case in finding.cases[:LISTED])
     if (rest := len(finding.cases) - LISTED) > 0:
         more = "".join(f"<li>{html.escape(case.what)}</li>" for case in finding.cases[LISTED : LISTED + 500])
@@ -115,7 +115,8 @@ def _section(finding: Finding, clips: Clips, players: list[ClipView]) -> str:
         f"<p class=advice>{html.escape(finding.advice[:1].upper() + finding.advice[1:])}.</p>" if finding.advice else ""
     )
     return (
-        f'\n<section id="{_anchor(finding)}"><h2>{html.escape(finding.check[:1].upper() + finding.check[1:])} {state}'
+        f'\n<section id="{_anchor(finding)}"{" class=explained" if explained else ""}>'
+        f"<h2>{html.escape(finding.check[:1].upper() + finding.check[1:])} {state}"
         f"<small>{len(finding.cases):,} of {finding.of:,} {finding.unit}</small></h2>\n"
         f"{advice}<ul class=cases>{listed}</ul>{viewer}</section>"
     )
