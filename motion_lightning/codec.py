@@ -88,8 +88,8 @@ class FeatureCodec(nn.Module):
     def _stand(self, features: Tensor) -> Tensor:
         """Features with contacts that mean a standing foot."""
         feet = [j for side in ("left", "right") for j in self.skeleton.feet[side]]
-        velocity = features[..., self.layout["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # metres a frame
-        stands = velocity.norm(dim=-1) * self.skeleton.fps < self.stand_speed
+        velocity = features[..., self.layout["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # a frame
+        stands = velocity.norm(dim=-1) * self.skeleton.metre_per_unit * self.skeleton.fps < self.stand_speed
         return torch.cat([features[..., : self.layout["contacts"].start], stands.to(features)], dim=-1)
 
     def encode(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class FeatureCodec(nn.Module):
         return (self._stand(features)[..., self.kept] - self.mean) / self.std * mask[..., None]
 
     def metric(self, x: Tensor) -> dict[str, Tensor]:
-        """x (..., T, D) → its parts in metric units, by name, in float32."""
+        """x (..., T, D) → its parts in the features' units, by name, in float32."""
         features = x.float() * self.std + self.mean
         return {name: features[..., part] for name, part in self.slices.items()}
 
@@ -105,7 +105,7 @@ class FeatureCodec(nn.Module):
         """x (..., T, D) → joints (..., T, J, 3) in metres, differentiable, in float32."""
         parts = self.metric(x)
         essential = torch.cat([parts[name] for name in PARTS["essential"]], dim=-1)
-        return features_to_joints(essential, len(self.skeleton.joints))
+        return features_to_joints(essential, len(self.skeleton.joints)) * self.skeleton.metre_per_unit
 
     def reconciled(self, x: Tensor) -> Tensor:
         """x (T, D) of one clip → joints (T, J, 3) that also agree with its velocities and contacts.
@@ -117,5 +117,5 @@ class FeatureCodec(nn.Module):
             return joints
         yaw = torch.cumsum(parts["root_yaw_velocity"][..., 0], -1).roll(1)
         yaw[0] = 0
-        velocities = velocities_in_world(parts["velocities"].unflatten(-1, (-1, 3)), yaw)
+        velocities = velocities_in_world(parts["velocities"].unflatten(-1, (-1, 3)), yaw) * self.skeleton.metre_per_unit
         return reconcile(joints, velocities, parts["contacts"], self.skeleton)

@@ -23,6 +23,7 @@ from motion_lightning.metrics.skill import (
     squared_error,
 )
 from motion_lightning.motion.features import features_to_joints
+from motion_lightning.motion.skeleton import load_skeleton
 from motion_lightning.pipeline import Diffusion, Sampling
 from motion_lightning.view.page import ClipView
 
@@ -113,8 +114,10 @@ def sample_captions(
 
 
 def real_joints(split: Split, indices: Iterable[int]) -> list[np.ndarray]:
-    """Joints (T, J, 3) of real clips, through the same features as samples."""
-    return [features_to_joints(torch.from_numpy(split.features(i).copy())).numpy() for i in indices]
+    """Joints (T, J, 3) in metres of real clips, through the same features as samples."""
+    skeleton = load_skeleton(split.store.manifest["skeleton"])
+    count, metre = len(skeleton.joints), skeleton.metre_per_unit
+    return [features_to_joints(torch.from_numpy(split.features(i).copy()), count).numpy() * metre for i in indices]
 
 
 def nearest_captions(store: Store, split: Split, cond_pooled: Tensor) -> list[int]:
@@ -158,7 +161,7 @@ def physical_scores(samples: list[np.ndarray], raw: list[np.ndarray], real: list
 
 
 def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) -> dict:
-    """Accuracy per attribute, single and compound programs apart: {"single": {"action": {name: share}}, …}."""
+    """Accuracy per attribute, single, compound and harder programs apart: {"single": {"action": {name: share}}, …}."""
     scores = {name: attribute_accuracy(programs, joints) for name, joints in named.items()}
     first = next(iter(scores.values()))
     return {
@@ -168,8 +171,8 @@ def attribute_table(programs: list[dict], named: dict[str, list[np.ndarray]]) ->
             if attribute != "count"
         }
         | {"count": first[group]["count"]}
-        for group in ("single", "compound")
-        if first[group]["count"]
+        for group in first
+        if group != "confusion" and first[group]["count"]
     }
 
 

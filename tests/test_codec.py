@@ -135,3 +135,23 @@ def test_without_velocities_there_is_nothing_to_reconcile(features):
     codec = fitted(features, "essential")
     x = encoded(codec, features)
     assert torch.equal(codec.reconciled(x), codec.joints(x))
+
+
+def test_kits_joints_come_back_in_metres():
+    """251 features of 21 joints in a unit of their own: x knows neither, joints are metres on KIT's bones."""
+    kit = load_skeleton("kit21")
+    rng = np.random.default_rng(0)
+    sway = np.cumsum(np.cumsum(rng.normal(size=(40, 21, 3)), 0), 0) * 0.05  # units
+    rest = np.zeros((21, 3))
+    for child, parent in kit.bones:
+        rest[child] = rest[parent] + kit.t_pose[child]
+    features = torch.from_numpy(joints_to_features(rest + sway, kit))
+    codec = FeatureCodec("no_rotations", skeleton="kit21")
+    codec.fit(features.double().mean(0), features.double().std(0), features)
+    x = codec.encode(features[None], torch.ones(1, len(features), dtype=torch.bool))[0]
+    assert x.shape[-1] == codec.features == 251 - 6 * 20
+    expected = features_to_joints(features, 21) * kit.metre_per_unit
+    torch.testing.assert_close(codec.joints(x), expected, atol=1e-4, rtol=0)
+    assert 0.6 < expected[0, 0, 1] < 0.9  # the pelvis of a standing person
+    drift = bone_drift(codec.reconciled(x).numpy() / kit.metre_per_unit, kit) * kit.metre_per_unit
+    assert drift < 1e-6

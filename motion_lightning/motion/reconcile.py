@@ -93,10 +93,12 @@ def _fuse(joints: Tensor, velocity: Tensor, weight: Tensor, smoothness: float) -
 
 def _restore_bones(joints: Tensor, skeleton: Skeleton) -> Tensor:
     """Reference bone lengths from the root outward; knees bend so that ankles stay where they are."""
-    length = torch.as_tensor(skeleton.bone_lengths.copy(), dtype=joints.dtype, device=joints.device)
+    metres = skeleton.bone_lengths * skeleton.metre_per_unit
+    length = torch.as_tensor(metres, dtype=joints.dtype, device=joints.device)
     out = joints.clone()
-    ankles = [ankle for ankle, _ in skeleton.feet.values()]
-    knees = {skeleton.parents[ankle]: ankle for ankle in ankles}
+    knee, ankle = skeleton.legs  # of one side
+    knees = {knee: ankle, _other_side(knee, skeleton): _other_side(ankle, skeleton)}
+    ankles = knees.values()
     for child, parent in skeleton.bones:
         if child in ankles:
             continue  # placed with its knee
@@ -108,6 +110,10 @@ def _restore_bones(joints: Tensor, skeleton: Skeleton) -> Tensor:
         else:
             out[:, child] = out[:, parent] + length[child] * normalize(joints[:, child] - joints[:, parent], dim=-1)
     return out
+
+
+def _other_side(joint: int, skeleton: Skeleton) -> int:
+    return next(a + b - joint for a, b in skeleton.pairs if joint in (a, b))
 
 
 def _two_bones(hip: Tensor, knee: Tensor, ankle: Tensor, upper: Tensor, lower: Tensor) -> tuple[Tensor, Tensor]:
