@@ -25,7 +25,11 @@ def prepare(cfg) -> None:
         print(f"  {entry['id']} ({entry['where']}): {entry['reason']}")
     if len(manifest["rejected"]) > 10:
         print(f'  … the rest is listed under "rejected" in {path / "manifest.json"}')
-    chosen = [o for o in HydraConfig.get().overrides.task if not o.startswith(("data.source=", "data.motions.source="))]
+    chosen = [
+        o.lstrip("+")
+        for o in HydraConfig.get().overrides.task
+        if not o.startswith(("data.source=", "data.motions.source="))
+    ]
     print(f"store: {path}\ncard:  {path / 'card' / 'README.md'}")
     print(f"next:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
 
