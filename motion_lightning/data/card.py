@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.store import Store
 from motion_lightning.data.vocabulary import CONNECTIVES, GRAMMAR, connectives, count_verbs, words
-from motion_lightning.view.sheet import Bars, Strip, figures, photographs, points, sheet, surface
+from motion_lightning.view.sheet import FRAMES, Bars, Strip, figures, photographs, points, sheet, surface
 
 FOLDER = "card"  # in the store
 SHOWN = 6  # clips in the picture
@@ -164,38 +164,45 @@ def _made_by(manifest: dict) -> Iterable[str]:
 def draw_picture(store: Store, verbs: Counter[str]):
     """The picture: strips of clips that are spread over the training split, and charts. A Pillow image."""
     split = max((store.split(name) for name in SPLITS), key=lambda s: (s.name == "train" and len(s) > 0, len(s)))
-    chosen = np.random.default_rng(0).permutation(len(split))[:SHOWN] if len(split) > SHOWN else range(len(split))
-    fps, strips = store.manifest["fps"], []
-    for i in chosen:
-        captions, frames = split.captions(i), int(split.lengths[i])
-        note = f"{split.ids[i]}" + (f", {frames / fps:.1f} s" if frames > 1 else "")
-        strips.append(Strip(frames_of(store, split.features(i)), captions[0], note))
-    bars = [Bars("most frequent verbs", *_columns(verbs), lying=True)] if verbs else []
+    still, fps = int(store.features.lengths.max()) == 1, store.manifest["fps"]
+    most = SHOWN * (FRAMES if still else 1)
+    chosen = np.random.default_rng(0).permutation(len(split))[:most] if len(split) > most else range(len(split))
+    pictures = [frames_of(store, split.features(i), split.extras(i)) for i in chosen]
+    captions = [split.captions(i)[0] for i in chosen]
+    if still:  # several clips a row
+        rows = [slice(k, k + FRAMES) for k in range(0, len(pictures), FRAMES)]
+        strips = [Strip([p for own in pictures[row] for p in own[:1]], names=captions[row]) for row in rows]
+    else:
+        notes = [f"{split.ids[i]}, {split.lengths[i] / fps:.1f} s" for i in chosen]
+        strips = list(map(Strip, pictures, captions, notes))
+    bars = [Bars("most frequent verbs", *_columns(verbs), lying=True)] if len(verbs) > 2 else []
     seconds = store.features.lengths / fps
-    if len(set(seconds.tolist())) > 1:
+    if len(np.unique(seconds)) > 1:
         heights, edges = np.histogram(seconds, bins=30)
         names = [f"{edge:.1f} s" if k % 6 == 0 else "" for k, edge in enumerate(edges[:-1])]
         bars.insert(0, Bars("clips by length", heights.tolist(), names))
     return sheet(strips, bars)
 
 
-def frames_of(store: Store, features: np.ndarray) -> list:
+def frames_of(store: Store, features: np.ndarray, extras: Mapping[str, np.ndarray]) -> list:
     """Small pictures of one clip, as its representation asks for."""
     kind, manifest = store.manifest["representation"], store.manifest
     if kind in ("motion", "pose"):
         from motion_lightning.motion.skeleton import load_skeleton
 
         skeleton = load_skeleton(manifest["skeleton"])
-        return figures(joints_of(features, len(skeleton.joints), kind), skeleton, manifest["fps"])
-    if features.ndim >= 3 and features.shape[-1] in (2, 3) and kind in ("tracks", "keypoints"):
-        return points(features.reshape(len(features), -1, features.shape[-1]))
+        joints = joints_of(features, len(skeleton.joints), kind) * skeleton.metre_per_unit
+        return figures(joints, skeleton, manifest["fps"])
     if kind in ("video", "image") and features.ndim >= 3:
         return photographs(features)
+    if kind in ("tracks", "keypoints") and features.ndim == 3 and 2 <= features.shape[-1] <= 4:
+        start = extras.get("query")  # tracks are displacements from there
+        return points(features if start is None or start.shape != features.shape[1:] else features + start)
     return surface(features.reshape(len(features), -1))
 
 
 def joints_of(features: np.ndarray, num_joints: int, representation: str) -> np.ndarray:
-    """Joints (T, J, 3) in metres of motion or pose features; a pose stands with its lowest joint on the floor."""
+    """Joints (T, J, 3) of motion or pose features, in their unit; a pose stands with its lowest joint on the floor."""
     if representation == "pose":
         joints = np.pad(features.reshape(len(features), num_joints - 1, 3), ((0, 0), (1, 0), (0, 0)))
         return joints - joints[..., 1].min(1)[:, None, None] * (0, 1, 0)

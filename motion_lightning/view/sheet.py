@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from motion_lightning.motion.skeleton import Skeleton
 from motion_lightning.view.body import figure
-from motion_lightning.view.drawing import COLOURS, draw_clip, frame_all, smooth_root, travels
+from motion_lightning.view.drawing import COLOURS, draw_clip, frame_all, mix, smooth_root, travels
 
 INK, SOFT, PAPER, BAR = (31, 36, 48), (102, 109, 121), (255, 255, 255), (106, 72, 181)
 GAP, LINE, FRAMES, SIZE = 16, 20, 7, 150  # pixels; frames a strip and their size
-BARS = 190  # height of a chart
+BARS, TRAIL = 190, 10  # height of a chart; frames that a point's path is shown
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Strip:
     """Pictures of one clip with a caption above; texts that are too long are cut."""
 
     pictures: Sequence[Image.Image]
-    caption: str
+    caption: str = ""
     note: str = ""
+    names: Sequence[str] = ()  # below each picture, where they are of several clips
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,27 @@ def photographs(frames: np.ndarray, size: int = SIZE) -> list[Image.Image]:
 
 
 def points(positions: np.ndarray, size: int = SIZE) -> list[Image.Image]:
-    """Points (T, N, 2 or more) as dots, y down, each with its path so far; one scale for all frames."""
+    """Points (T, N, 2 or more) as dots, y down, each with the path it came; one scale for all frames.
+
+    A point at the very origin is one that was not seen.
+    """
     xy = np.asarray(positions, np.float64)[..., :2]
-    low, high = xy.min((0, 1)), xy.max((0, 1))
+    xy = np.where((xy != 0).any(-1, keepdims=True), xy, np.nan)
+    if np.isnan(xy).all():
+        xy = np.zeros_like(xy)
+    low, high = np.nanmin(xy, (0, 1)), np.nanmax(xy, (0, 1))
     xy = 10 + (xy - low) / (float((high - low).max()) or 1) * (size - 20)
     hues = [tuple(round(255 * c) for c in _hue(i / max(xy.shape[1], 1))) for i in range(xy.shape[1])]
     pictures = []
     for t in spread(len(xy)):
         picture = Image.new("RGB", (2 * size, 2 * size), COLOURS["panel"])
         pen = ImageDraw.Draw(picture)
-        for path, hue in zip(np.moveaxis(xy[: t + 1] * 2, 0, 1), hues, strict=True):
-            if t:
-                pen.line(path.ravel().tolist(), fill=hue, width=2)
-            pen.circle(tuple(path[-1]), 5, fill=hue)
+        for path, hue in zip(np.moveaxis(xy[max(0, t - TRAIL) : t + 1] * 2, 0, 1), hues, strict=True):
+            seen = path[np.isfinite(path).all(-1)]
+            if len(seen) > 1:
+                pen.line(seen.ravel().tolist(), fill=mix(COLOURS["panel"], hue, 0.35), width=2)
+            if np.isfinite(path[-1]).all():
+                pen.circle(tuple(path[-1]), 5, fill=hue)
         pictures.append(picture.reduce(2))
     return pictures
 
@@ -90,19 +99,28 @@ def surface(values: np.ndarray, width: int = FRAMES * SIZE, height: int = 110) -
 
 def sheet(strips: Sequence[Strip], bars: Sequence[Bars] = ()) -> Image.Image:
     """All on one white page: the strips one below another, the charts side by side below them."""
-    width = max([FRAMES * SIZE, *(sum(p.width for p in s.pictures) for s in strips)]) + 2 * GAP
-    heights = [LINE + 6 + max(p.height for p in s.pictures) + GAP for s in strips]
+    gaps = [4 if s.names else 0 for s in strips]  # between pictures of several clips
+    widths = [sum(p.width + gap for p in s.pictures) for gap, s in zip(gaps, strips, strict=True)]
+    width = max([FRAMES * SIZE, *widths]) + 2 * GAP
+    heads = [LINE + 6 if s.caption else 0 for s in strips]
+    heights = [
+        head + max(p.height for p in s.pictures) + LINE * bool(s.names) + GAP
+        for head, s in zip(heads, strips, strict=True)
+    ]
     page = Image.new("RGB", (width, GAP + sum(heights) + (BARS + 2 * GAP if bars else 0)), PAPER)
     pen, body, small = ImageDraw.Draw(page), ImageFont.load_default(14), ImageFont.load_default(12)
     top = GAP
-    for strip, height in zip(strips, heights, strict=True):
+    for strip, gap, head, height in zip(strips, gaps, heads, heights, strict=True):
         room = width - 2 * GAP - small.getlength(strip.note) - 20
         pen.text((GAP, top), _cut(strip.caption, body, room), INK, body)
         pen.text((width - GAP, top + 2), strip.note, SOFT, small, anchor="ra")
         left = GAP
-        for picture in strip.pictures:
-            page.paste(picture, (left, top + LINE + 6))
-            left += picture.width
+        for k, picture in enumerate(strip.pictures):
+            page.paste(picture, (left, top + head))
+            if strip.names:
+                name = _cut(strip.names[k], small, picture.width - 8)
+                pen.text((left + 2, top + head + picture.height + 3), name, SOFT, small)
+            left += picture.width + gap
         top += height
     share = (width - GAP) // max(len(bars), 1)
     for i, chart in enumerate(bars):
@@ -116,7 +134,7 @@ def _bars(pen: ImageDraw.ImageDraw, chart: Bars, box: tuple[int, int, int, int],
     most, count = max([*chart.values, 1e-9]), len(chart.values)
     if chart.lying:
         side = max((font.getlength(name) for name in chart.names), default=0) + 8
-        step = (height - LINE) / max(count, 1)
+        step = min((height - LINE) / max(count, 1), 30)
         for k, (value, name) in enumerate(zip(chart.values, chart.names, strict=True)):
             y = top + LINE + k * step
             pen.text((left + side - 8, y + step / 2), name, SOFT, font, anchor="rm")
