@@ -81,9 +81,9 @@ class TrackAugment:
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The batch warped, from the generator's next 4 B numbers. The query points stay in [0, 1]."""
-        draw = torch.rand(len(batch.x), 4, generator=generator, device=generator.device).to(batch.x.device) * 2 - 1
+        draw = torch.rand(len(batch.x), 4, generator=generator, device=generator.device).to(batch.x) * 2 - 1
         size = batch.cond.frames.shape[-2:]
-        strength = torch.zeros(len(draw), 1, device=draw.device)
+        strength = draw.new_zeros(len(draw), 1)
         for share in reversed(STRENGTHS):  # the strongest that fits is written last
             inside = self._warp(draw * share, size).points(batch.cond.query)[..., :2]
             fits = ((inside >= 0) & (inside <= 1)).flatten(1).all(1, keepdim=True)

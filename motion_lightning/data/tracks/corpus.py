@@ -177,7 +177,7 @@ class TrackCorpus:
             write_episode(_file(folder, job), episode)
             bar.update()
         bar.close()
-        train = read_episodes((_file(folder, job) for job in self._scenes() if job[0] == "train"), self.workers)
+        train = read_episodes([_file(folder, job) for job in self._scenes() if job[0] == "train"], self.workers)
         windows = (window for episode in train for window in episode.windows)
         track_statistics((window.displacements, window.hands) for window in windows).save(
             folder / "normalization_stats.yaml"

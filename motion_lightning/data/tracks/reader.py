@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,11 +26,12 @@ def read_episode(path: str | Path, timeout: float = 60) -> Episode:
         return reader.read(path)
 
 
-def read_episodes(paths: Iterable[Path], workers: int = 2, timeout: float = 60) -> Iterator[Episode | UserError]:
+def read_episodes(paths: Sequence[Path], workers: int = 2, timeout: float = 60) -> Iterator[Episode | UserError]:
     """Episodes in the order of the paths, or what is wrong with a file, read by several children at once."""
+    workers = max(1, min(workers, len(paths)))
     with contextlib.ExitStack() as stack:
         idle: SimpleQueue[EpisodeReader] = SimpleQueue()
-        for _ in range(max(workers, 1)):
+        for _ in range(workers):
             idle.put(stack.enter_context(EpisodeReader(timeout)))
 
         def read(path: Path) -> Episode | UserError:
@@ -42,7 +43,7 @@ def read_episodes(paths: Iterable[Path], workers: int = 2, timeout: float = 60) 
             finally:
                 idle.put(reader)
 
-        pool = stack.enter_context(ThreadPoolExecutor(max(workers, 1)))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
         pending = deque()
         try:
             for path in paths:

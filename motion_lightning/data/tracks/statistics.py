@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
 
-from motion_lightning.data.store import Store
 from motion_lightning.data.tracks.episodes import Hands
 from motion_lightning.errors import UserError
+
+if TYPE_CHECKING:  # which would load torch in every process that draws scenes
+    from motion_lightning.data.store import Store
 
 FILE = "normalization_stats.yaml"
 
@@ -76,7 +79,7 @@ def track_statistics(windows: Iterable[tuple[np.ndarray, Hands]]) -> TrackStatis
     return TrackStatistics(**numbers)
 
 
-def store_statistics(store: Store) -> TrackStatistics:
+def store_statistics(store: "Store") -> TrackStatistics:
     """Statistics of a store's training clips, kept in ``derived/normalization_stats.yaml`` once computed."""
     path = store.path / "derived" / FILE
     if path.is_file():
