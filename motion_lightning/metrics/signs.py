@@ -109,15 +109,14 @@ def read_hand(places: np.ndarray, areas: np.ndarray, fps: float = 8) -> Hand:
 
 def _speed(time: np.ndarray, track: np.ndarray) -> tuple[str, float]:
     """Name of the rate of the oscillation that fits best to (T, n) numbers, and its mean amplitude."""
-    best, fit, centred = np.inf, None, track - track.mean(0)
-    for rate in np.geomspace(0.35, 2.1, 46):
-        angle = 2 * np.pi * rate * time
-        waves = np.stack([np.cos(angle), np.sin(angle), np.ones_like(angle)], -1)  # (T, 3)
-        weights = np.linalg.lstsq(waves, centred, rcond=None)[0]
-        error = np.square(centred - waves @ weights).sum()
-        if error < best:
-            best, fit = error, (rate, float(np.hypot(weights[0], weights[1]).mean()))
-    return _nearest(RATE, fit[0]), fit[1]
+    centred = track - track.mean(0)
+    angle = 2 * np.pi * np.geomspace(0.35, 2.1, 46)[:, None] * time
+    waves = np.stack([np.cos(angle), np.sin(angle), np.ones_like(angle)], -1)  # (rates, T, 3)
+    explained = np.square(np.linalg.qr(waves).Q.swapaxes(1, 2) @ centred).sum((1, 2))
+    best = explained.argmax()
+    weights = np.linalg.lstsq(waves[best], centred, rcond=None)[0]
+    rate = angle[best, -1] / (2 * np.pi * time[-1])
+    return _nearest(RATE, rate), float(np.hypot(weights[0], weights[1]).mean())
 
 
 def _nearest(scale: dict[str, float], value: float) -> str:

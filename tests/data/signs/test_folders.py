@@ -6,7 +6,7 @@ import sys
 import imageio.v2 as imageio
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_lightning.data.clip import SPLITS, Rejected
@@ -95,6 +95,7 @@ def test_a_list_of_other_files_is_no_film(folder, tmp_path):
         read_film(tmp_path / "a_1.mp4", 16)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.text("abcdef", min_size=1, max_size=3), max_size=40))
 def test_each_signer_has_one_split(signers):
     splits = split_signers(signers)
