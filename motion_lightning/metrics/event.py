@@ -1,6 +1,8 @@
 """Something that happened in a motion, as rules found it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 # Between the tempo ranges of "slowly" and "quickly" and that of motions of which no speed is said.
 SLOW, FAST = 0.83, 1.25
@@ -15,7 +17,8 @@ def tempo_of(normal: float, start: float, end: float, fps: float) -> float:
 class Event:
     """An action between two frames (end exclusive), with attributes named as in programs.
 
-    ``tempo`` is relative to normal; what is normal stands with the rules that measure it.
+    ``tempo`` is relative to normal; what is normal stands with the rules that measure it. ``count`` is how often
+    hands meet in a clap and how many hops there are, and 1 of anything else.
     """
 
     action: str
@@ -26,6 +29,7 @@ class Event:
     path: str | None = None
     turn: str | None = None
     tempo: float = 1.0
+    count: int = 1
 
     @property
     def speed(self) -> str:
@@ -38,3 +42,23 @@ class Event:
     def covers(self, start: int, end: int) -> float:
         """Share of the frames from ``start`` to ``end`` during which this happens."""
         return max(min(self.end, end) - max(self.start, start), 0) / max(end - start, 1)
+
+
+def repeated(events: list[Event]) -> list[Event]:
+    """Events in the order of time, those of one action in a row, with the same limb and way, as one that counts."""
+    out: list[list[Event]] = []
+    for e in events:
+        last = out[-1][-1] if out else None
+        if last and (last.action, last.side, last.direction) == (e.action, e.side, e.direction):
+            out[-1].append(e)
+        else:
+            out.append([e])
+    return [
+        replace(
+            row[0],
+            end=row[-1].end,
+            tempo=float(np.median([e.tempo for e in row])),
+            count=sum(e.count for e in row),
+        )
+        for row in out
+    ]

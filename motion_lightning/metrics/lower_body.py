@@ -24,13 +24,14 @@ def hops(s: Signals) -> list[Event]:
                 continue
             tops = [i + int(s.lift[side][i:j].argmax()) for i, j in inside]
             rate = s.fps / np.mean(np.diff(tops)) if len(tops) > 1 else 0.8
-            out.append(Event("hop", a, b, side=side, direction="forward", tempo=rate / 1.85))
+            event = Event("hop", a, b, side=side, direction="forward", tempo=rate / 1.85, count=len(tops))
+            out.append(event)
     return out
 
 
 def jumps(s: Signals) -> list[Event]:
     """Both feet leave the ground together and land together."""
-    out = []
+    out, landed = [], 0
     lowest = np.minimum(*s.lift.values())
     for a, b in runs(lowest > 0.03):
         top = a + int(lowest[a:b].argmax())
@@ -41,9 +42,9 @@ def jumps(s: Signals) -> list[Event]:
         deep = max(a - 1, 0)
         while deep > 0 and s.height[deep - 1] < s.height[deep]:
             deep -= 1
-        stands = max(s.height[max(deep - int(1.2 * s.fps), 0) : deep + 1].max(), 0.9)
+        stands = max(s.height[max(deep - int(1.2 * s.fps), landed) : deep + 1].max(initial=0.9), 0.9)
         start, _ = span(stands - s.height, deep, 0.5 * (stands - s.height[deep]))
-        start = min(start, float(a))
+        start, landed = min(start, float(a)), b
         step = sum(s.ankle[side][min(b, s.frames - 1)] - s.ankle[side][max(a - 1, 0)] for side in SIDES) / 2
         far = step[0] * np.sin(s.heading[a]) + step[2] * np.cos(s.heading[a])
         direction = "up" if abs(far) < 0.2 else "forward" if far > 0 else "backward"

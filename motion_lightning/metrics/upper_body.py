@@ -1,6 +1,7 @@
 """Rules for what arms do: each finds the events of some actions and measures their tempo."""
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 from scipy.signal import find_peaks
 
 from motion_lightning.metrics.event import Event, tempo_of
@@ -36,7 +37,8 @@ def waves(s: Signals, taken: list[Event]) -> list[Event]:
             tops, _ = find_peaks(bend, prominence=0.25)
             dips, _ = find_peaks(-bend, prominence=0.25)
             turns = np.sort(np.r_[tops, dips])
-            if len(turns) < 3 or s.wrist[side][a:b, 1].max() < 0.08 or _busy(taken, a, b):
+            others = [e for e in taken if e.side != OTHER[side]]
+            if len(turns) < 3 or s.wrist[side][a:b, 1].max() < 0.08 or _busy(others, a, b):
                 continue
             rate = s.fps * (len(turns) - 1) / (2 * (turns[-1] - turns[0]))
             out.append(Event("wave", a, b, side=side, tempo=rate / 1.5))
@@ -76,19 +78,27 @@ def punches(s: Signals, taken: list[Event]) -> list[Event]:
     return out
 
 
-def claps(s: Signals, taken: list[Event]) -> list[Event]:
-    """Hands before the chest meet and part, again and again."""
+def claps(s: Signals, taken: list[Event], swinging: list[Event]) -> list[Event]:
+    """Hands before the chest meet and part, again and again; the arms of who runs only swing past each other."""
     left, right = (s.wrist[side][:, 2] for side in SIDES)
-    before = (np.minimum(left, right) > 0.12) & (np.abs(s.ahead_hand["left"]) < 0.15)
+    apart = np.abs(s.ahead_hand["left"])
+    before = (np.minimum(left, right) > 0.12) & (apart < 0.15)
+    for e in swinging:
+        a, b = max(e.start, 0), e.end
+        before[a:b] &= maximum_filter1d(apart, int(0.3 * s.fps) | 1)[a:b] < 0.15
     meets, _ = find_peaks(-s.hands, prominence=0.05, height=-0.36)
     out = []
     for group in clusters([int(m) for m in meets if before[m]], 1.3 * s.fps):
         if len(group) > 1 and not _busy(taken, group[0], group[-1] + 1):
             gaps = np.diff(group)
             rate = s.fps / gaps[gaps < 1.5 * np.median(gaps)].mean()
-            out.append(Event("clap", group[0], group[-1] + 1, tempo=rate / 2.0))
+            out.append(Event("clap", group[0], group[-1] + 1, tempo=rate / 2.0, count=len(group)))
     return out
 
 
 def _busy(taken: list[Event], a: int, b: int) -> bool:
-    return any(e.covers(a, b) > 0.5 for e in taken)
+    """Whether others happen, one after the other, for more than half of the time from frame a to b."""
+    during = np.zeros(b - a, bool)
+    for e in taken:
+        during[max(e.start - a, 0) : max(e.end - a, 0)] = True
+    return during.mean() > 0.5

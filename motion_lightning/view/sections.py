@@ -114,7 +114,8 @@ def attributes(figures: dict | None) -> str:
         ]
         tables += table(head, cells, "bars") if columns else ""
     text = (
-        "<p>Action, side, direction, path, speed and order are read off the joints by rule. "
+        "<p>Action, side, direction, path, speed and order, how often (<em>times</em>) and whether two things happen "
+        "at once (<em>together</em>) are read off the joints by rule. "
         "<em>Real motion</em> is the ceiling of that reader; <em>nearest caption</em> takes the training "
         "clip with the most similar caption, a model that only looks up.</p>"
     )

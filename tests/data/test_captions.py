@@ -6,7 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from motion_lightning.data.programs.captions import captions, inflect
+from motion_lightning.data.programs.captions import captions
+from motion_lightning.data.programs.grammar import inflect
+from motion_lightning.data.programs.harder import FORMS, sample_harder
 from motion_lightning.data.programs.program import (
     ACTIONS,
     DIRECTIONS,
@@ -47,6 +49,7 @@ SPEED = {
     "fast": r"quick|fast|rapid|swift|brisk|speed|hurr|hast|rush|sprint|dash|\brac(e|ing)|flat out|flash|whirl"
     r"|snap|scurr|shoot|shot|plop|drop|high tempo|power-walk|strid|strod|lightning|no time|spring|sprang",
 }
+TIMES = {2: r"twice|\btwo\b|\b2\b|couple", 3: r"three|\b3\b|thrice", 4: r"four\b|\b4\b", 5: r"five|\b5\b"}
 WAY = {"forward": r"forward|ahead|front|onward", "backward": r"\bback|revers|rear|retreat", "up": r""}
 FILLED = [
     (action, side, direction, path)
@@ -71,6 +74,12 @@ def told() -> list[tuple[Program, list[str]]]:
     return [(p, captions(p, rng)) for p in (sample_program(rng) for _ in range(4000))]
 
 
+@pytest.fixture(scope="module")
+def harder() -> list[tuple[Program, list[str]]]:
+    rng = np.random.default_rng(1)
+    return [(p, captions(p, rng)) for p in (sample_harder(rng, form) for form in FORMS for _ in range(200))]
+
+
 def test_the_same_seed_tells_the_same():
     program = sample_program(np.random.default_rng(3))
     first, second = (captions(program, np.random.default_rng(7), n=5) for _ in range(2))
@@ -89,6 +98,11 @@ def test_a_single_action_is_told_whole_and_in_thirty_ways(speed):
                 _check(text, segment)
 
 
+def _clock(text: str) -> set[str]:
+    left, right = r"(counter|anti)-?clockwise", r"(?<!counter)(?<!anti)(?<!-)clockwise"
+    return {side for side, sense in (("left", left), ("right", right)) if re.search(sense, text)}
+
+
 def _check(text: str, segment: Segment) -> None:
     where = f"{text!r} for {segment}"
     assert re.search(ACTION[segment.action], text), where
@@ -96,9 +110,7 @@ def _check(text: str, segment: Segment) -> None:
     if segment.side == "both":
         assert re.search(r"both|two|double|left and right|right and left|arms|hands", text), where
     else:
-        clock = {"left"} if re.search(r"(counter|anti)-?clockwise", text) else set()
-        clock |= {"right"} if re.search(r"(?<!counter)(?<!anti)(?<!-)clockwise", text) else set()
-        assert sides | clock == _sides(segment), where
+        assert sides | _clock(text) == _sides(segment), where
     for speed, words in SPEED.items():
         if speed == segment.speed:
             assert re.search(words, text), where
@@ -140,6 +152,59 @@ def test_a_compound_tells_both_actions_in_their_order(told):
                     assert re.search(SPEED[segment.speed], part), (text, program)
 
 
+def _in_turn(text: str, segments) -> bool:
+    return bool(re.search(".*".join(f"({ACTION[s.action]})" for s in segments), text))
+
+
+def test_harder_captions_tell_all_attributes(harder):
+    for program, texts in harder:
+        sides = set().union(*map(_sides, program.segments))
+        for text in map(str.lower, texts):
+            told = set(re.findall(r"left|right", text)) | _clock(text)
+            assert told == sides or (sides < told and re.search("left and right|right and left", text)), (text, program)
+            for s in program.segments:
+                assert re.search(ACTION[s.action], text), (text, program)
+                assert s.speed == "normal" or re.search(SPEED[s.speed], text), (text, program)
+                assert not s.count or re.search(TIMES[s.count], text), (text, program)
+            counts = {s.count for s in program.segments}
+            assert not any(re.search(TIMES[n], text) for n in {3, 4, 5} - counts), (text, program)
+
+
+def test_before_and_after_tell_the_order_that_is_done(harder):
+    other_way = []
+    for program, texts in harder:
+        for text in map(str.lower, texts if program.form == "before_after" else []):
+            link = re.search(r"\bbefore\b|\bafter\b(?! the other)|prior to|but first", text)
+            link = link or re.search(r"following", text)
+            assert link, text
+            starts_with_it, after = link.start() == 0, link[0] in ("after", "following")
+            later_first = starts_with_it != after or bool(re.search("but (first|before)", text))
+            other_way.append(later_first)
+            assert _in_turn(text, program.segments[:: -1 if later_first else 1]), (text, program)
+    assert 0.4 < np.mean(other_way) < 0.7
+
+
+def test_while_tells_two_things_at_once_in_any_order(harder):
+    link = re.compile(r"\bwhile\b|\bas\b|at the same (time|moment)|simultaneously|meanwhile|the whole time|during")
+    orders = []
+    for program, texts in harder:
+        for text in map(str.lower, texts if program.form == "while" else []):
+            assert link.search(text) and text.count("while") <= 1, text
+            assert not re.search(r"\bthen\b|\bbefore\b|afterwards|standing still", text), text
+            orders.append([_in_turn(text, program.segments[::way]) for way in (1, -1)])
+            assert any(orders[-1]), (text, program)
+    assert (np.mean(orders, axis=0) > 0.4).all()
+
+
+def test_three_parts_are_told_in_turn(harder):
+    for program, texts in harder:
+        for text in map(str.lower, texts if program.form == "three" else []):
+            one, two, three = program.segments
+            assert re.search(r"\bthen\b|after that|finally|lastly|before|at last|\bend\b", text), text
+            turn = (three, one, two) if text.startswith("before") else (one, two, three)
+            assert _in_turn(text, turn), (text, program)
+
+
 def test_left_and_right_are_told_alike():
     for cell in FILLED:
         segment = _segment(*cell)
@@ -160,12 +225,21 @@ def test_a_held_out_caption_is_new(told):
     assert len(known) >= 0.9 * 12_000
 
 
-def test_captions_have_the_length_of_captions(told):
+def test_a_held_out_harder_caption_is_new(harder):
+    rng = np.random.default_rng(3)
+    known = {text.lower().rstrip(".") for _, texts in harder for text in texts}
+    held_out = [text.lower().rstrip(".") for _ in range(150) for text in captions(sample_harder(rng), rng)]
+    assert np.mean([text not in known for text in held_out]) >= 0.98
+
+
+def test_captions_have_the_length_of_captions(told, harder):
     words = [len(text.split()) for _, texts in told for text in texts]
     assert 6 <= np.mean(words) <= 14 and max(words) <= 28 and min(words) >= 1
+    words = [len(text.split()) for _, texts in harder for text in texts]
+    assert 10 <= np.mean(words) <= 20 and max(words) <= 40
 
 
-def test_captions_are_clean_english(told):
+def test_captions_are_clean_english(told, harder):
     one = r"he|she|it|someone|somebody|a (person|man|woman|guy)"
     wrong = re.compile(
         r"  |^ | $| [,.]|,,|\.\.|[\[\](){}<>|~^$*_\n]|\b(\w+) \1\b|\ban? (a|an|the)\b"
@@ -175,14 +249,14 @@ def test_captions_are_clean_english(told):
         re.IGNORECASE,
     )
     fine = re.compile(r"round and round|is this|toss( a ball)?|(let|have) (\w+ )?\w+\b", re.IGNORECASE)
-    for _, texts in told:
+    for _, texts in told + harder:
         for text in texts:
             found = wrong.search(fine.sub(lambda m: f"x{m.start()}", text).strip())
             assert not found, (found[0], text)
 
 
-def test_first_words_of_sentences_agree_in_case(told):
-    for _, texts in told:
+def test_first_words_of_sentences_agree_in_case(told, harder):
+    for _, texts in told + harder:
         for text in texts:
             starts = re.findall(r"(?:^|\. )(\w)", text)
             assert len({letter.isupper() for letter in starts}) == 1, text

@@ -2,20 +2,19 @@
 
 A caption is drawn from ``grammar.yaml`` in four steps: a frame ("{1:who}, then {2:he}"), a subject, a phrase
 for each segment with its verbs inflected, and a place in the phrase for the word of speed. Every attribute of
-the program is said, save what people leave out: normal speed, and a forward and straight course.
+the program is said, save what people leave out: normal speed, and a forward and straight course. The frames of
+harder programs, and the phrases of counted actions, are in ``harder.yaml``.
 """
 
 import re
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
-import yaml
 
+from motion_lightning.data.programs.grammar import Form, grammar, inflect_all
 from motion_lightning.data.programs.program import CORE, Program, Segment
 
-MAX_WORDS = 28
+MAX_WORDS, HARDER_WORDS = 28, 40
+LINKS = {"while": r"\bwhile\b", "before_after": r"\b(before|after)\b(?! the other)"}  # twice in a caption is too much
 UPRIGHT = ("wave", "raise_arm", "throw", "clap")  # limbs move, the feet stay
 PRONOUNS = {  # subject: possessive, reflexive
     "he": ("his", "himself"),
@@ -33,7 +32,7 @@ SHARES = {"before": 4, "~": 3, "^": 4, "tail": 4, "front": 0.5}  # where the wor
 
 
 def captions(program: Program, rng: np.random.Generator, n: int = 3) -> list[str]:
-    """Draws ``n`` captions that differ in more than case and full stop, of at most 28 words each.
+    """Draws ``n`` captions that differ in more than case and full stop, of at most 28 words each (harder ones 40).
 
     Raises:
         ValueError: the grammar has too few captions of this program.
@@ -41,28 +40,17 @@ def captions(program: Program, rng: np.random.Generator, n: int = 3) -> list[str
     told: dict[str, str] = {}
     for _ in range(100 * n):
         text = _Telling(program, rng).caption()
-        if len(text.split()) <= MAX_WORDS:
+        if _readable(text, program.form):
             told.setdefault(re.sub(r"\W+", " ", text.lower()).strip(), text)
         if len(told) == n:
             return list(told.values())
     raise ValueError(f"the grammar has no {n} captions for {program}")
 
 
-@cache
-def _grammar() -> dict:
-    grammar = yaml.safe_load(files(__package__).joinpath("grammar.yaml").read_text("utf-8"))
-    grammar["words"] = {k: v.replace(" |", "|") for k, v in grammar["words"].items()}
-    for kinds in grammar["actions"].values():
-        kinds.update({kind: _weighted(lines) for kind, lines in kinds.items() if kind != "manner"})
-    grammar["frames"] = {k: _weighted(v) for k, v in grammar["frames"].items()}
-    grammar["subjects"] = _weighted(grammar["subjects"])
-    return grammar
-
-
-def _weighted(lines: str) -> tuple[list[str], np.ndarray]:
-    """Lines such as ``3* [walk]~`` as texts and cumulative weights."""
-    pairs = [re.fullmatch(r"(?:(\d+)\* )?(.*)", line).groups("1") for line in lines.splitlines()]
-    return [text for _, text in pairs], np.cumsum([float(weight) for weight, _ in pairs])
+def _readable(text: str, form: str | None) -> bool:
+    """Whether a caption is short enough, and says but once how its halves belong together."""
+    twice = form in LINKS and len(re.findall(LINKS[form], text, re.IGNORECASE)) > 1
+    return not twice and len(text.split()) <= (HARDER_WORDS if form else MAX_WORDS)
 
 
 def _cell(segment: Segment) -> str:
@@ -73,42 +61,18 @@ def _cell(segment: Segment) -> str:
     return " ".join(filter(None, (segment.action, bend or both or direction))).replace("walk forward", "walk")
 
 
-@dataclass(frozen=True)
-class _Form:
-    """A verb form, with the auxiliary that a progressive wants before its first verb."""
-
-    name: str  # s, base, ing or past
-    aux: str = ""
-
-
-def inflect(verb: str, form: str) -> str:
-    """``verb``, or the first word of one such as "go on", as third person "s", "ing", "past" or "base"."""
-    verb, *rest = verb.split(" ", 1)
-    irregular, doubled = _grammar()["verbs"]["past"], _grammar()["verbs"]["doubled"]
-    stem = verb + verb[-1] if verb in doubled else verb
-    if form == "s":
-        if verb == "have":
-            verb = "has"
-        elif re.search(r"[^aeiou]y$", verb):
-            verb = verb[:-1] + "ies"
-        else:
-            verb += "es" if re.search(r"(s|x|z|ch|sh|[^aeiou]o)$", verb) else "s"
-    elif form == "ing":
-        verb = re.sub(r"(?<=[^e])e$", "", stem) + "ing"
-    elif form == "past":
-        verb = irregular.get(verb) or re.sub(r"(?<=[^aeiou])y$", "i", stem.removesuffix("e")) + "ed"
-    return " ".join([verb, *rest])
-
-
 class _Telling:
     """One caption in the making: its frame, who does it, and when."""
 
     def __init__(self, program: Program, rng: np.random.Generator):
         self.rng = rng
-        self.segments = program.segments
+        self.segments, self.form = program.segments, program.form
         self.frame = self._frame()
+        self.first = int(re.search(r"\{(\d):", self.frame)[1]) - 1  # the segment that is told first
         self.name, self.pronoun = self._doer()
         self.tense = self._draw(["present"] * 13 + ["progressive"] * 4 + ["past"] * 2 + ["was"])
+        if self.form == "before_after" and re.search(r"(before|after|that,|first,) \{\d:(who|he|limb)", self.frame):
+            self.tense = {"progressive": "present", "was": "past"}.get(self.tense, self.tense)  # no "after he is …"
         named = re.search(r"who|name", self.frame)
         self.the = rng.random() < (0.2 if named else 0.5)  # "the left arm" for "his left arm"
         bare = self.name in ("person", "man", "woman", "human")
@@ -128,7 +92,7 @@ class _Telling:
             return self._phrase(int(match[1]) - 1, match[2])
 
         text = re.sub(r"\{aux\}|\{(?:who|name)\}|\{(\d):(\w+)\}", fill, self.frame)
-        text = _inflect_all(text, self._form(self.name).name)
+        text = inflect_all(text, self._form(self.name).name)
         text = re.sub(r" (?=[,.])", "", " ".join(text.split()))
         text = re.sub(r"\b(a) (?=[aeiou])", r"\1n ", text)
         style = self.rng.random()
@@ -146,38 +110,44 @@ class _Telling:
 
     def _frame(self) -> str:
         """A frame that suits the actions: not all have clauses about a limb."""
-        frames = _grammar()["frames"]["one" if len(self.segments) == 1 else "two"]
+        form = self.form if self.form in grammar()["frames"] else "one" if len(self.segments) == 1 else "two"
         while True:
-            frame = self._expand(self._draw_weighted(*frames))
+            frame = self._expand(self._draw_weighted(*grammar()["frames"][form]))
+            if form == "while" and self.rng.random() < 0.5:
+                frame = frame.translate(str.maketrans("12", "21"))
             wanted = re.findall(r"\{(\d):(limb|fronted)\}", frame)
-            if all(kind in _grammar()["actions"][_cell(self.segments[int(i) - 1])] for i, kind in wanted):
+            if all(kind in self._words(self.segments[int(i) - 1]) for i, kind in wanted):
                 return frame
+
+    def _words(self, segment: Segment) -> dict:
+        """What the grammar has for a segment."""
+        return grammar()["counted" if segment.count else "actions"][_cell(segment)]
 
     def _doer(self) -> tuple[str, str]:
         """A name and its pronoun; "a clip of he" and "a clip of man" are not English."""
-        if re.match(r"(first )?\{1:do\}", self.frame):
+        if ":do}" in self.frame and not re.search(r"who|name|he\}", self.frame):
             return "you", "you"
         while True:
-            name, pronouns = self._draw_weighted(*_grammar()["subjects"]).split(" / ")
+            name, pronouns = self._draw_weighted(*grammar()["subjects"]).split(" / ")
             pronoun = self._draw(pronouns.split())
             noun = name not in PRONOUNS
             article = " " in name or name.startswith("some")
             if "{name}" not in self.frame or (noun and (article or self.frame.startswith("{name}"))):
                 return name, pronoun
 
-    def _form(self, subject: str) -> _Form:
+    def _form(self, subject: str) -> Form:
         plural = subject in ("they", "you")
         if self.tense == "progressive":
-            return _Form("ing", "are" if plural else "is")
+            return Form("ing", "are" if plural else "is")
         if self.tense == "was":
-            return _Form("ing", "were" if plural else "was")
-        return _Form("past") if self.tense == "past" else _Form("base" if plural else "s")
+            return Form("ing", "were" if plural else "was")
+        return Form("past") if self.tense == "past" else Form("base" if plural else "s")
 
     # ---- words
 
     def _expand(self, text: str, speed: str = "normal") -> str:
         """Draws the entries of the grammar's words, then an alternative in each bracket, inner ones first."""
-        words = _grammar()["words"]
+        words = grammar()["words"]
         while "$" in text:
             text = re.sub(r"\$(\w+)", lambda m: words.get(f"{m[1]}/{speed}") or words[m[1]], text)
         while "(" in text:
@@ -186,34 +156,37 @@ class _Telling:
 
     def _speed_word(self, segment: Segment, place: str) -> str:
         """A word for any action or, less often, for this one's manner."""
-        manner = _grammar()["actions"][_cell(segment)]["manner"]
-        lists = _grammar()["speeds"][segment.speed]
+        manner = self._words(segment)["manner"]
+        lists = grammar()["speeds"][segment.speed]
         own = lists[manner] if self.rng.random() < OWN_MANNER else {}
         return self._expand(own.get(place) or lists["any"][place])
 
     def _phrase(self, index: int, kind: str) -> str:
         """Segment ``index`` as a phrase of a frame: who, he, and, do, doing, noun, limb or fronted."""
         segment = self.segments[index]
-        cell = _grammar()["actions"][_cell(segment)]
+        cell = self._words(segment)
         source, said = kind if kind in ("noun", "limb", "fronted") else "does", False
         if source == "does" and segment.speed in cell and self.rng.random() < OWN_VERB:
             source, said = segment.speed, True
-        text = self._expand(self._draw_weighted(*cell[source]), segment.speed)
+        text = self._draw_weighted(*cell[source])
+        if segment.count:
+            text = re.sub(r"\$(times|number)", rf"$\g<1>{segment.count}", text)
+        text = self._expand(text, segment.speed)
         text, front = (text, "") if said or segment.speed == "normal" else self._place(text, segment, kind)
         text = re.sub(r"[~^]", "", text)
         if source == "does":
             text += self._aside(index, text)
-        text = self._name_parts(text, segment, first=index == 0)
+        text = self._name_parts(text, segment, first=index == self.first)
 
         subject = {"who": self.name, "he": self.again}.get(kind)
         form = self._form(subject or self.name)
         if kind == "limb":
             form = self._form("it")
         elif kind in ("do", "doing"):
-            form = _Form("base" if kind == "do" else "ing")
+            form = Form("base" if kind == "do" else "ing")
         elif kind == "and":
-            form = _Form(form.name)
-        text = _inflect_all(text, form.name, form.aux)
+            form = Form(form.name)
+        text = inflect_all(text, form.name, form.aux)
         return front + (f"{subject} {text}" if subject else text)
 
     def _place(self, text: str, segment: Segment, kind: str) -> tuple[str, str]:
@@ -239,10 +212,13 @@ class _Telling:
         return re.sub(r"(?=[\[<])", f"*{adverb} ", text, count=1), ""
 
     def _aside(self, index: int, text: str) -> str:
-        segment, asides = self.segments[index], _grammar()["asides"]
+        segment, asides = self.segments[index], grammar()["asides"]
         if self.rng.random() > ASIDE or re.search("while|stand|spot|place", text):
             return ""
-        if index and self.segments[0].action == "sit_down" and segment.action in UPRIGHT:
+        if segment.count or self.form == "while":
+            return ""
+        posture = [s.action for s in self.segments[:index] if s.action in ("sit_down", "stand_up")]
+        if posture[-1:] == ["sit_down"] and segment.action in UPRIGHT:
             return " " + self._expand(asides["seated"])
         if len(self.segments) == 1 and segment.action in UPRIGHT and self.rng.random() < 0.5:
             return " " + self._expand(asides["standing"])
@@ -263,13 +239,3 @@ class _Telling:
         if side in CLOCK:
             parts["clock"] = self._expand(CLOCK[side])
         return re.sub(r"\{(\w+)\}", lambda m: parts[m[1]], text)
-
-
-def _inflect_all(text: str, form: str, aux: str = "") -> str:
-    """Inflects ``[walk]`` for one doer and ``<go>`` for several limbs, ``aux`` ahead of all (adverb: *)."""
-    if aux:
-        aux = {"is": "are", "was": "were"}[aux] if "<" in text else aux
-        text = re.sub(r"(?=[*\[<])", f"{aux} ", text, count=1)
-    text = text.replace("*", "")
-    text = re.sub(r"\[([^\]]+)\]", lambda m: inflect(m[1], form), text)
-    return re.sub(r"<([^>]+)>", lambda m: inflect(m[1], "base" if form == "s" else form), text)

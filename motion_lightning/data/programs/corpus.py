@@ -12,6 +12,7 @@ import torch
 
 from motion_lightning.data.clip import SPLITS, Clip
 from motion_lightning.data.programs.captions import captions
+from motion_lightning.data.programs.harder import sample_harder
 from motion_lightning.data.programs.program import COMPOUND, FPS, Program, sample_program
 from motion_lightning.data.programs.synthesis import perform
 from motion_lightning.errors import UserError
@@ -19,6 +20,7 @@ from motion_lightning.motion.features import joints_to_features
 from motion_lightning.motion.skeleton import load_skeleton
 
 VERSION = 4  # of the motions and captions; raised whenever a seed would give others
+HARDER_VERSION = 1  # of the harder ones
 
 
 class ProgramCorpus:
@@ -32,6 +34,8 @@ class ProgramCorpus:
         seed: of all random choices.
         compound: share of clips with two segments ("…, then …").
         texts: captions of a clip.
+        harder: share of clips of a harder form: order told against order done, two things at once, counts and
+            three parts, each as often as the others. The rest are the clips that the corpus has without them.
         workers: processes that make clips; 0 makes them in this one.
 
     Raises UserError for counts below zero and shares outside [0, 1].
@@ -57,15 +61,17 @@ class ProgramCorpus:
         compound: float = COMPOUND,
         texts: int = 3,
         workers: int = 2,
+        harder: float = 0.0,
     ):
         self.counts = dict(zip(SPLITS, (train, val, test), strict=True))
         if min(self.counts.values()) < 0 or not sum(self.counts.values()):
             raise UserError(f"train={train} val={val} test={test}: a corpus needs clips, and none below zero")
-        if not 0 <= compound <= 1:
-            raise UserError(f"compound={compound} is a share of the clips and should lie between 0 and 1")
+        for name, share in (("compound", compound), ("harder", harder)):
+            if not 0 <= share <= 1:
+                raise UserError(f"{name}={share} is a share of the clips and should lie between 0 and 1")
         if texts < 1:
             raise UserError(f"texts={texts}: every clip needs at least one caption")
-        self.seed, self.compound, self.texts, self.workers = seed, compound, texts, workers
+        self.seed, self.compound, self.harder, self.texts, self.workers = seed, compound, harder, texts, workers
 
     def __len__(self) -> int:
         return sum(self.counts.values())
@@ -73,7 +79,8 @@ class ProgramCorpus:
     def fingerprint(self) -> dict[str, Any]:
         """All that decides what the clips are."""
         settings = {"seed": self.seed, "compound": self.compound, "texts": self.texts}
-        return {"corpus": self.name, "version": VERSION, **self.counts, **settings}
+        harder = {"harder": [HARDER_VERSION, self.harder]} if self.harder else {}  # old stores stay valid
+        return {"corpus": self.name, "version": VERSION, **self.counts, **settings, **harder}
 
     def clips(self, start: int = 0) -> Iterator[Clip]:
         """Clips in the order train, val, test from number ``start`` on, whatever the number of processes."""
@@ -113,7 +120,10 @@ class ProgramCorpus:
 
     def motion(self, split: str, number: int) -> tuple[Program, np.ndarray, np.random.Generator]:
         """Program and joints (T + 1, 22, 3) of a clip, and the generator that its captions come from."""
-        seeds = np.random.SeedSequence([self.seed, SPLITS.index(split), number]).spawn(3)
-        program_rng, motion_rng, caption_rng = map(np.random.default_rng, seeds)
-        program = sample_program(program_rng, self.compound)
+        seeds = np.random.SeedSequence([self.seed, SPLITS.index(split), number]).spawn(4)
+        program_rng, motion_rng, caption_rng, harder_rng = map(np.random.default_rng, seeds)
+        if harder_rng.random() < self.harder:
+            program = sample_harder(harder_rng)
+        else:
+            program = sample_program(program_rng, self.compound)
         return program, perform(program, motion_rng), caption_rng

@@ -119,7 +119,7 @@ def throw(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng:
         hip_yaw=-sign * 0.2,
         lean=rng.uniform(0.2, 0.35),
     )
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 and not s.count:  # step after step would leave a foot behind
         far = rng.uniform(0.15, 0.3)
         _, _, yaw = tl.ground(start)
         tl.move("x", at(0.25), at(0.6), 0.5 * far * np.sin(yaw))
@@ -133,11 +133,13 @@ def clap(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
     up = 0.42 / np.sqrt(tempo)
     flex, elbow = rng.uniform(0.5, 0.75), rng.uniform(1.3, 1.6)
     apart = rng.uniform(0.3, 0.42)
-    homes = [
-        _arm(tl, side, start, start + up, flex=flex, abduct=0.12, elbow=elbow, rotate=0.76 - apart) for side in SIGN
-    ]
+    still = 0.76 - (2 * apart if s.count else apart)  # apart, so that the hands do not meet before the first clap
+    homes = [_arm(tl, side, start, start + up, flex=flex, abduct=0.12, elbow=elbow, rotate=still) for side in SIGN]
     _back(tl, end - up, end, *homes)
     rate = 2.0 * tempo * rng.uniform(0.97, 1.03)
+    if s.count:
+        clap_times(tl, s.count, start + 0.8 * up, end - 0.8 * up, apart, rng)
+        return
     tl.oscillate(
         start + 0.8 * up,
         end - 0.8 * up,
@@ -147,6 +149,14 @@ def clap(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: 
         left_rotate=apart,
         right_rotate=apart,
     )
+
+
+def clap_times(tl: Timeline, count: int, start: float, end: float, apart: float, rng: np.random.Generator) -> None:
+    """Lets raised hands meet ``count`` times, not quite evenly."""
+    edges = start + (end - start) * np.cumsum([0.0, *rng.dirichlet(np.full(count, 120.0))])
+    phase = np.interp(tl.t, edges, 2 * np.pi * np.arange(count + 1)) - np.pi / 2
+    for side in SIGN:
+        tl.channels[f"{side}_rotate"] += apart * (1 + np.sin(phase))
 
 
 def stretch(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:

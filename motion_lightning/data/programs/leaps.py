@@ -59,7 +59,7 @@ def hop(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: n
     hopping, free = s.side, OTHER[s.side]
     period = 1 / (1.85 * tempo)
     shift, settle = 0.3, 0.3
-    count = max(2, int((end - start - shift - settle - 0.1) / period + 0.15))
+    count = s.count or max(2, int((end - start - shift - settle - 0.1) / period + 0.15))
     period = min(period, (end - start - shift - settle) / count)
     begin = start + shift
     stop = begin + count * period

@@ -1,6 +1,9 @@
-"""What a clip of the embedded corpus does: a program of one or two segments, and how programs are drawn."""
+"""What a clip of the embedded corpus does: a program of one or two segments, and how programs are drawn.
 
-from dataclasses import asdict, dataclass
+The harder programs, of three segments, of repeated or of simultaneous ones, are drawn in ``harder.py``.
+"""
+
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -66,8 +69,8 @@ class Segment:
     """One action with its attributes over the frames ``start`` to ``end`` (exclusive).
 
     ``side`` names the limb (or "both"), ``direction`` where the body goes, ``path`` the course of a walk or
-    run and ``turn`` the way a circle or turn bends; left and right are the body's own. An attribute that the
-    action does not have is None.
+    run and ``turn`` the way a circle or turn bends; left and right are the body's own. ``count`` is how often
+    the action is done where that is said. An attribute that the action does not have is None.
     """
 
     action: str
@@ -78,6 +81,7 @@ class Segment:
     turn: str | None = None
     start: int = 0
     end: int = 0
+    count: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -86,26 +90,40 @@ class Segment:
 
 @dataclass(frozen=True)
 class Program:
-    """The segments of a clip, in order: one, or two for "…, then …"."""
+    """The segments of a clip, in order: one, or two for "…, then …".
+
+    ``form`` names a harder one: "before_after" (two segments that captions may tell in the other order),
+    "while" (two that overlap in time), "count" (one is repeated) or "three" (segments).
+    """
 
     segments: tuple[Segment, ...]
+    form: str | None = None
 
     @property
     def compound(self) -> bool:
         return len(self.segments) > 1
 
     @property
+    def together(self) -> bool:
+        return self.form == "while"
+
+    @property
+    def kind(self) -> str:
+        return self.form or ("compound" if self.compound else "single")
+
+    @property
     def frames(self) -> int:
-        return self.segments[-1].end
+        return max(segment.end for segment in self.segments)
 
     def to_dict(self) -> dict:
-        """Plain JSON; the key ``turn`` is there for bent paths only."""
+        """Plain JSON; the keys ``turn``, ``count`` and ``form`` are there where they are set."""
         plain = [asdict(segment) for segment in self.segments]
-        return {"segments": [{k: v for k, v in s.items() if k != "turn" or v} for s in plain]}
+        segments = [{k: v for k, v in s.items() if k not in ("turn", "count") or v} for s in plain]
+        return {"segments": segments} | ({"form": self.form} if self.form else {})
 
     @classmethod
     def from_dict(cls, plain: dict) -> "Program":
-        return cls(tuple(Segment(**segment) for segment in plain["segments"]))
+        return cls(tuple(Segment(**segment) for segment in plain["segments"]), plain.get("form"))
 
 
 def followers(action: str) -> tuple[str, ...]:
@@ -120,39 +138,40 @@ def sample_program(rng: np.random.Generator, compound: float = COMPOUND) -> Prog
 
     Draws are uniform, but for the speed, which is mostly normal.
     """
-    actions = [_pick(rng, ACTIONS)]
+    actions = [pick(rng, ACTIONS)]
     if rng.random() < compound:
-        actions.append(_pick(rng, followers(actions[0])))
-    segments = [_sample_segment(rng, action, len(actions) == 1) for action in actions]
-    seconds = [_sample_seconds(rng, segment, alone=len(actions) == 1) for segment in segments]
+        actions.append(pick(rng, followers(actions[0])))
+    segments = [sample_segment(rng, action, len(actions) == 1) for action in actions]
+    seconds = [sample_seconds(rng, segment, alone=len(actions) == 1) for segment in segments]
+    return Program(in_turn(segments, seconds))
+
+
+def in_turn(segments: list[Segment], seconds: list[float]) -> tuple[Segment, ...]:
+    """Segments one after the other; all are stretched where they are too short together."""
     total = sum(seconds)
     if total < SHORTEST:
         seconds = [s * SHORTEST / total for s in seconds]
     bounds = np.round(np.cumsum([0.0, *seconds]) * FPS).astype(int).tolist()
-    return Program(
-        tuple(
-            Segment(**{**asdict(s), "start": a, "end": b})
-            for s, a, b in zip(segments, bounds, bounds[1:], strict=False)
-        )
-    )
+    return tuple(replace(s, start=a, end=b) for s, a, b in zip(segments, bounds, bounds[1:], strict=False))
 
 
-def _pick(rng: np.random.Generator, options):
+def pick(rng: np.random.Generator, options):
     return options[int(rng.integers(len(options)))]
 
 
-def _sample_segment(rng: np.random.Generator, action: str, alone: bool) -> Segment:
-    side = _pick(rng, SIDES.get(action, (None,)))
-    direction = _pick(rng, DIRECTIONS.get(action, (None,)))
-    speed = _pick(rng, DRAWN)
+def sample_segment(rng: np.random.Generator, action: str, alone: bool) -> Segment:
+    """Attributes of an action; ``alone`` in its clip it has time for any course."""
+    side = pick(rng, SIDES.get(action, (None,)))
+    direction = pick(rng, DIRECTIONS.get(action, (None,)))
+    speed = pick(rng, DRAWN)
     bends = action == "run" or (action == "walk" and direction == "forward")
     paths = PATHS if alone or speed != "slow" else ("straight", "turn")  # no time to go round slowly
-    path = _pick(rng, paths) if bends else None
-    turn = _pick(rng, ("left", "right")) if path in ("circle", "turn") else None
+    path = pick(rng, paths) if bends else None
+    turn = pick(rng, ("left", "right")) if path in ("circle", "turn") else None
     return Segment(action, side, direction, speed, path, turn)
 
 
-def _sample_seconds(rng: np.random.Generator, segment: Segment, alone: bool) -> float:
+def sample_seconds(rng: np.random.Generator, segment: Segment, alone: bool) -> float:
     """Between what the action needs at the slowest tempo of its speed and what the clip has room for."""
     if segment.action in CORE:
         need = CORE[segment.action] / TEMPO[segment.speed][0] + FLIGHT * (segment.action == "jump")

@@ -1,11 +1,15 @@
 """From a program to the joints of a body that performs it."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from motion_lightning.data.programs import gait, gestures, leaps
 from motion_lightning.data.programs.body import pose_body, rot_y
 from motion_lightning.data.programs.program import CORE, FLIGHT, FPS, TEMPO, Program, Segment
+from motion_lightning.data.programs.repeats import repeat, takes
 from motion_lightning.data.programs.timeline import SIGN, Timeline
+from motion_lightning.data.programs.together import lay_over, meet
 
 PERFORM = {
     **{name: getattr(gait, name) for name in ("walk", "run", "sidestep", "turn", "march")},
@@ -30,24 +34,39 @@ def perform(program: Program, rng: np.random.Generator, fps: float = FPS) -> np.
     stand(tl, rng)
     if program.segments[0].action == "stand_up":
         gestures.sit_down(tl, program.segments[0], -3.0, -2.0, 1.0, rng)
-    for segment in program.segments:
-        start, end, tempo = schedule(segment, len(program.segments) == 1, rng)
-        PERFORM[segment.action](tl, segment, start, end, tempo, rng)
+    still = deepcopy(tl) if program.together else None
+    for segment in program.segments[:1] if program.together else program.segments:
+        during = schedule(segment, len(program.segments) == 1, rng)
+        act(tl, segment, *during, rng)
     feet = tl.feet()
     swing_arms(tl, feet, rng.uniform(0.7, 1.2))
+    if program.together:
+        *seconds, tempo = schedule(program.segments[1], False, rng)
+        if all(s.action in CORE for s in program.segments):
+            seconds = meet(during[:2], seconds, program.frames / FPS, rng)
+        lay_over(tl, still, act, program.segments[1], *seconds, tempo, rng)
     drift(tl, rng)
     return pose_body(tl.channels, feet)
+
+
+def act(tl: Timeline, s: Segment, start: float, end: float, tempo: float, rng: np.random.Generator) -> None:
+    """Performs a segment between two times, as often as it says."""
+    action = PERFORM[s.action]
+    if s.count and s.action in CORE:
+        repeat(action, tl, s, start, end, tempo, rng)
+    else:
+        action(tl, s, start, end, tempo, rng)
 
 
 def schedule(s: Segment, alone: bool, rng: np.random.Generator) -> tuple[float, float, float]:
     """Seconds between which an action happens inside its segment, and its tempo."""
     tempo = rng.uniform(*TEMPO[s.speed])
     start, end = s.start / FPS, s.end / FPS
-    if s.action in CORE:
-        takes = CORE[s.action] / tempo + FLIGHT * (s.action == "jump")
-        takes = min(takes, end - start)
-        start = start + rng.uniform(0.0, 0.8) * (end - start - takes)
-        return start, start + takes, tempo
+    if s.action in CORE or s.count:
+        seconds = takes(s, tempo) if s.count else CORE[s.action] / tempo + FLIGHT * (s.action == "jump")
+        seconds = min(seconds, end - start)
+        start = start + rng.uniform(0.0, 0.8) * (end - start - seconds)
+        return start, start + seconds, tempo
     if alone:
         start += rng.uniform(0.0, 0.12) * (end - start)
         end -= rng.uniform(0.0, 0.08) * (end - start)
