@@ -10,9 +10,9 @@ CONNECTIVES = ("then", "and", "before", "after", "while", "when", "until", "as",
 COMPOUND = re.compile(r"\b(" + "|".join(CONNECTIVES) + r")\b", re.IGNORECASE)
 GRAMMAR = frozenset(
     WORD.findall(
-        "a an the of to in on at with from for by into onto up down out off over under as is are was be been being it its "
-        "his her their they them he she him and or but then while before after when until who which that this these there "
-        "this has have had does do did not no so if than very"
+        "a an the of to in on at with from for by into onto up down out off over under as is are was be been "
+        "being it its his her their they them he she him and or but then while before after when until who which "
+        "that this these there has have had does do did not no so if than very"
     )
 )
 # Verbs of what bodies do, in captions of HumanML3D's and KIT-ML's kind.
