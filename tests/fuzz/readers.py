@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import formats
 import numpy as np
 import yaml
 
@@ -196,4 +197,9 @@ READERS = {
     "npy": Reader("000001.npy", npy_samples, read_official),
     "skeleton": Reader("skeleton.yaml", lambda: yaml_samples("skeleton"), read_skeleton),
     "rig": Reader("rig.yaml", lambda: yaml_samples("rig"), read_rig),
+    "npz": Reader("poses.npz", formats.npz_samples, formats.read_arrays),
+    "hdf5": Reader("scene.hdf5", formats.hdf5_samples, formats.read_hdf5),
+    "pose": Reader("sign.pose", formats.pose_samples, formats.read_keypoints),
+    "skels": Reader("train.skels", formats.skels_samples, formats.read_skeletons),
+    "idx": Reader("train-images-idx3-ubyte", formats.idx_samples, formats.read_pictures),
 }
