@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 from motion_lightning.assemble import build_model, fit_statistics
 from motion_lightning.config import instantiate
 from motion_lightning.data.datamodule import MotionDataModule
+from motion_lightning.data.loader import Loader
 from motion_lightning.data.sampler import Draw
 from motion_lightning.data.store import Store
 from motion_lightning.lit.diffusion import DiffusionModule
@@ -38,6 +39,7 @@ from motion_lightning.paths import conf_dir
 SPLITS = {"train": 23384, "val": 1460, "test": 4384}  # motions of the published lists
 SHORTEST, LONGEST, WIDTH, CAPTIONS = 40, 199, 263, 3
 BATCH, WORKERS, WARM_UP = 64, 2, 20
+AHEAD = {"store": "threads", "files": "processes"}  # that make batches
 TAGGED = [
     ("a/DET the/DET", 1), ("person/NOUN man/NOUN woman/NOUN figure/NOUN someone/PRON", 1),
     ("walk/VERB run/VERB jump/VERB kick/VERB turn/VERB throw/VERB wave/VERB crouch/VERB", 1),
@@ -183,11 +185,11 @@ class Files(Dataset):
         return torch.from_numpy(x), torch.from_numpy(mask), captions
 
 
-def loaders(folder: Path, store: Store, steps: int, workers: int) -> dict[str, DataLoader]:
+def loaders(folder: Path, store: Store, steps: int, workers: int) -> dict[str, Loader | DataLoader]:
     """Both ways to the same batches."""
-    data = MotionDataModule(store, batch_size=BATCH, num_workers=workers, steps_per_epoch=steps)
+    data = MotionDataModule(store, batch_size=BATCH, threads=workers, steps_per_epoch=steps)
     ours, files = data.train_dataloader(), Files(folder, store.split("train").ids, data.max_frames)
-    theirs = DataLoader(files, batch_sampler=ours.batch_sampler, collate_fn=_as_is, num_workers=workers)
+    theirs = DataLoader(files, batch_sampler=ours.draws, collate_fn=_as_is, num_workers=workers)
     for (x, mask, captions), batch in islice(zip(theirs, ours, strict=True), 5):
         assert torch.equal(x, batch.x) and torch.equal(mask, batch.mask)
         assert captions == [store.texts[i] for i in batch.info.caption.tolist()]
@@ -198,7 +200,7 @@ def _as_is(batch):
     return batch
 
 
-def throughput(loader: DataLoader) -> float:
+def throughput(loader: Loader | DataLoader) -> float:
     """Samples a second, workers running."""
     batches = iter(loader)
     for _ in range(WARM_UP):
@@ -208,7 +210,7 @@ def throughput(loader: DataLoader) -> float:
     return count * BATCH / (time.perf_counter() - began)
 
 
-def train(cfg, store: Store, loader: DataLoader, steps: int) -> tuple[float, float]:
+def train(cfg, store: Store, loader: Loader, steps: int) -> tuple[float, float]:
     """Samples a second of training steps, without the time that they wait for the loader; and the share of that."""
     torch.manual_seed(0)
     model = build_model(cfg, store.texts.width)
@@ -258,7 +260,7 @@ def main(folder: Path, share: float, different: int, batches: int, steps: int) -
         for kind in [*both] * 3:  # by turns
             rates[kind, workers].append(throughput(both[kind]))
     rate = {key: float(np.median(values)) for key, values in rates.items()}
-    fed = MotionDataModule(store, batch_size=BATCH, num_workers=WORKERS, steps_per_epoch=WARM_UP + steps)
+    fed = MotionDataModule(store, batch_size=BATCH, threads=WORKERS, steps_per_epoch=WARM_UP + steps)
     trained, waiting = train(config(source), store, fed.train_dataloader(), steps)
     embed = made["texts"] / made["embedding"]
     rows = [
@@ -271,7 +273,7 @@ def main(folder: Path, share: float, different: int, batches: int, steps: int) -
         ("whether the folder has changed", f"{made['fingerprint']:.2f} s"),
         ("open, fresh process", f"{np.median([o['open'] for o in opened]) * 1000:.0f} ms"),
         ("first batch, no workers", f"{np.median([o['first_batch'] for o in opened]) * 1000:.0f} ms"),
-        *((f"loader from {kind}, {n} workers", f"{rate[kind, n]:,.0f} samples/s ({min(v):,.0f} to {max(v):,.0f})")
+        *((f"loader from {kind}, {n} {AHEAD[kind]}", f"{rate[kind, n]:,.0f} samples/s ({min(v):,.0f} to {max(v):,.0f})")
           for (kind, n), v in rates.items()),
         *((f"store / files, {n} workers", f"{rate['store', n] / rate['files', n]:.1f}") for n in (WORKERS, 0)),
         (f"training of dit_xs, {torch.get_num_threads()} threads", f"{trained:,.0f} samples/s"),

@@ -1,4 +1,4 @@
-"""The batch. Nested named tuples, which Lightning moves to a device and a DataLoader pins as they are."""
+"""The batch. Nested named tuples, which Lightning moves to a device as they are."""
 
 from typing import NamedTuple
 

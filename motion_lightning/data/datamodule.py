@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.clusters import CLUSTERS, open_clusters
+from motion_lightning.data.loader import Loader
 from motion_lightning.data.quotas import plan_quotas
 from motion_lightning.data.sampler import Draw, StepBatchSampler
 from motion_lightning.data.store import Split, Store
@@ -32,6 +34,7 @@ class MotionDataModule(L.LightningDataModule):
         max_frames: longer clips are cut, to a window drawn from (seed, step); out of training to their start.
         multiple_of: clips are padded to a multiple of this many frames.
         bucket: batches whose clips are sorted by length together; 1 turns that off.
+        threads: that make batches ahead; 0 makes each when it is asked for.
         first_action: how captions are cut to their first action, of ``text.first_action``.
         quotas: clips of each cluster in one pass over the training data: "none", "uniform", "sqrt" or a table, see
             ``plan_quotas``.
@@ -50,7 +53,7 @@ class MotionDataModule(L.LightningDataModule):
         multiple_of: int = 4,
         bucket: int = 16,
         seed: int = 0,
-        num_workers: int = 0,
+        threads: int = 0,
         first_action: str = "none",
         quotas: str | Mapping[int | str, float] = "none",
         replacement: bool = False,
@@ -65,7 +68,7 @@ class MotionDataModule(L.LightningDataModule):
             steps_per_epoch,
         )
         self.max_frames, self.multiple_of, self.bucket = max_frames, multiple_of, bucket
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.threads = seed, threads
         self.quotas, self.replacement, self.clusters = quotas, replacement, clusters
 
     def prepare_data(self) -> None:
@@ -73,7 +76,7 @@ class MotionDataModule(L.LightningDataModule):
         if self.quotas != "none":
             open_clusters(self.store, self.clusters)
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> Loader:
         split, trainer, plan = self.store.split("train"), self.trainer, None
         if self.quotas != "none":
             plan = plan_quotas(open_clusters(self.store, self.clusters).labels, self.quotas, self.replacement)
@@ -90,15 +93,15 @@ class MotionDataModule(L.LightningDataModule):
             bucket=self.bucket,
             quotas=plan,
         )
-        return self._loader(_TrainRows(split, self.max_frames, self.multiple_of, self.condition), sampler)
+        return self._loader(sampler, partial(self._make_drawn, split))
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> Loader:
         return self._in_order("val")
 
-    def test_dataloader(self) -> DataLoader:
+    def test_dataloader(self) -> Loader:
         return self._in_order("test")
 
-    def _in_order(self, name: str) -> DataLoader:
+    def _in_order(self, name: str) -> Loader:
         """Every clip once with its first caption, dealt out to the ranks."""
         split, trainer = self.store.split(name), self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
@@ -106,50 +109,28 @@ class MotionDataModule(L.LightningDataModule):
             raise UserError(f"{self.store.path}: split {name} has {len(split)} clips for {world} processes")
         share, size = range(rank, len(split), world), self.val_batch_size
         batches = [list(share[i : i + size]) for i in range(0, len(share), size)]
-        return self._loader(_Rows(split, self.max_frames, self.multiple_of, self.condition), batches)
+        return self._loader(batches, partial(self._make, split))
 
-    def _loader(self, rows: Dataset, batches) -> DataLoader:
-        return DataLoader(
-            rows,
-            batch_sampler=batches,
-            collate_fn=_as_is,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+    def _loader(self, draws: Sequence, make: Callable[[Any], Batch]) -> Loader:
+        return Loader(draws, make, self.threads, pin=torch.cuda.is_available())
+
+    def _make(self, split: Split, indices: Sequence[int], **choices) -> Batch:
+        return split.collate(
+            indices, max_frames=self.max_frames, multiple_of=self.multiple_of, condition=self.condition, **choices
+        )
+
+    def _make_drawn(self, split: Split, draws: Sequence[Draw]) -> Batch:
+        clips = [draw.clip for draw in draws]
+        texts = [split.text_ids(clip) for clip in clips]
+        room = [max(0, int(split.lengths[clip]) - self.max_frames) for clip in clips]
+        return self._make(
+            split,
+            clips,
+            texts=[ids[int(draw.caption * len(ids))] for ids, draw in zip(texts, draws, strict=True)],
+            starts=[int(draw.crop * (free + 1)) for free, draw in zip(room, draws, strict=True)],
+            frames=draws[0].frames,
         )
 
     def _steps_done(self) -> int:
         """Batches trained on so far, which a checkpoint restores, also one from the middle of an epoch."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed if self.trainer else 0
-
-
-class _Rows(Dataset):
-    """Whole batches at once: a DataLoader hands ``__getitems__`` all indices of a batch."""
-
-    def __init__(self, split: Split, max_frames: int, multiple_of: int, condition: Callable | None):
-        self.split = split
-        self.options = {"max_frames": max_frames, "multiple_of": multiple_of, "condition": condition}
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        return self.split.collate(indices, **self.options)
-
-
-class _TrainRows(_Rows):
-    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
-        clips = [draw.clip for draw in draws]
-        choices = [self.split.text_ids(clip) for clip in clips]
-        room = [max(0, int(self.split.lengths[clip]) - self.options["max_frames"]) for clip in clips]
-        return self.split.collate(
-            clips,
-            texts=[ids[int(draw.caption * len(ids))] for ids, draw in zip(choices, draws, strict=True)],
-            starts=[int(draw.crop * (free + 1)) for free, draw in zip(room, draws, strict=True)],
-            frames=draws[0].frames,
-            **self.options,
-        )
-
-
-def _as_is(batch: Batch) -> Batch:
-    return batch

@@ -253,14 +253,14 @@ class TextCache(Texts):
     def cond(self, texts: Sequence[int]) -> TextCond:
         """The embeddings of several texts, padded to the longest, float32."""
         rows = [self.tokens(i) for i in texts]
-        tokens = np.zeros((len(rows), max(map(len, rows)), self.width), np.float32)
+        tokens = np.zeros((len(rows), max(map(len, rows)), self.width), np.float16)  # torch is quick to widen them
         for to, row in zip(tokens, rows, strict=True):
             to[: len(row)] = row
         lengths = torch.tensor([len(row) for row in rows])
         return TextCond(
-            tokens=torch.from_numpy(tokens),  # (B, L, E)
+            tokens=torch.from_numpy(tokens).float(),  # (B, L, E)
             mask=torch.arange(tokens.shape[1]) < lengths[:, None],  # (B, L)
-            pooled=torch.from_numpy(np.stack([self.pooled(i) for i in texts]).astype(np.float32)),  # (B, E)
+            pooled=torch.from_numpy(np.stack([self.pooled(i) for i in texts])).float(),  # (B, E)
         )
 
     @cached_property

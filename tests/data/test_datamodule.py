@@ -1,3 +1,4 @@
+import time
 from itertools import chain
 from types import SimpleNamespace
 
@@ -6,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from lightning.fabric.utilities import move_data_to_device
-from torch.utils.data._utils.pin_memory import pin_memory
 
 from motion_lightning.data.batch import Batch, Info, TextCond
 from motion_lightning.data.datamodule import MotionDataModule
+from motion_lightning.data.loader import Loader
 
 
 class Recorder(L.LightningModule):
@@ -60,9 +61,9 @@ def fit(store, epochs, ckpt=None, callbacks=(), accumulate=1, **settings):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_resumed_run_sees_what_the_whole_one_saw(small_store, tmp_path, num_workers, accumulate):
-    settings = {"num_workers": num_workers, "accumulate": accumulate}
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_resumed_run_sees_what_the_whole_one_saw(small_store, tmp_path, threads, accumulate):
+    settings = {"threads": threads, "accumulate": accumulate}
     whole, _ = fit(small_store, 3, **settings)
     assert len(whole.seen) == 15
     for epochs in (1, 2):
@@ -73,13 +74,13 @@ def test_a_resumed_run_sees_what_the_whole_one_saw(small_store, tmp_path, num_wo
         assert second.weight == whole.weight
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("threads", [0, 2])
 @pytest.mark.parametrize("step", [3, 5, 7])
 @pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
-def test_so_does_one_resumed_in_the_middle_of_an_epoch(small_store, tmp_path, step, num_workers):
+def test_so_does_one_resumed_in_the_middle_of_an_epoch(small_store, tmp_path, step, threads):
     path = tmp_path / "mid.ckpt"
-    whole, _ = fit(small_store, 2, callbacks=[SaveAt(step, path)], num_workers=num_workers)
-    rest, _ = fit(small_store, 2, path, num_workers=num_workers)
+    whole, _ = fit(small_store, 2, callbacks=[SaveAt(step, path)], threads=threads)
+    rest, _ = fit(small_store, 2, path, threads=threads)
     assert rest.seen == whole.seen[step:]
     assert rest.weight == whole.weight
 
@@ -132,6 +133,33 @@ def test_batches_move_and_pin_as_they_are(small_store, monkeypatch):
     batch = small_store.split("val").collate([0, 1])
     moved = move_data_to_device(batch, torch.device("meta"))
     monkeypatch.setattr(torch.Tensor, "pin_memory", torch.Tensor.clone)
-    for other in (moved, pin_memory(batch)):
+    (pinned,) = Loader([batch], lambda batch: batch, pin=True)
+    for other in (moved, pinned):
         assert type(other) is Batch and type(other.cond) is TextCond and type(other.info) is Info
     assert {t.device.type for t in (moved.x, moved.mask, *moved.cond, *moved.info)} == {"meta"}
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_a_loader_keeps_the_order_and_tells_what_went_wrong(threads):
+    def make(i):
+        time.sleep(0.002 * (i % 3))  # later ones are done first
+        if i == 17:
+            raise ZeroDivisionError
+        return i
+
+    assert list(Loader(range(17), make, threads)) == list(range(17))
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        seen.extend(i for i in Loader(range(30), make, threads))
+    for i in Loader(range(30), make, threads):
+        if i == 3:
+            break  # threads end with it
+    assert len(Loader(range(30), make)) == 30
+
+
+def test_a_loader_is_not_far_ahead():
+    made = []
+    batches = iter(Loader(range(100), made.append, threads=2))
+    next(batches)
+    time.sleep(0.05)
+    assert 1 <= len(made) <= 6
