@@ -115,8 +115,8 @@ def test_pictures_go_where_points_go(seed):
     )  # fmt: skip
     point = torch.rand(1, 1, 2, generator=g) * 0.4 + 0.3
     v, u = torch.meshgrid((torch.arange(60) + 0.5) / 60, (torch.arange(80) + 0.5) / 80, indexing="ij")
-    blob = torch.exp(-(((u - point[..., 0]) * 80) ** 2 + ((v - point[..., 1]) * 60) ** 2) / 8)  # (1, 60, 80)
-    seen = warp.pictures(blob[None])[0, 0]
+    blob = torch.exp(-(((u - point[..., 0]) * 80) ** 2 + ((v - point[..., 1]) * 60) ** 2) / 8)  # (60, 80)
+    seen = warp.pictures(blob[None, None])[0, 0]
     middle = torch.stack([(seen * u).sum(), (seen * v).sum()]) / seen.sum()
     torch.testing.assert_close(middle, warp.points(point)[0, 0], atol=3e-3, rtol=0)
 
