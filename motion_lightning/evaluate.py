@@ -42,12 +42,12 @@ def evaluate_run(
     from tqdm import tqdm
 
     from motion_lightning.assemble import load_run
-    from motion_lightning.data.store import Store
+    from motion_lightning.data.cuts import open_store
     from motion_lightning.evaluation import score_run
     from motion_lightning.view.report import write_report
 
     loaded = load_run(run, checkpoint)
-    store = Store.open(loaded.config["store"], loaded.config["loader"].get("first_action", "none"))
+    store = open_store(loaded.config["store"], loaded.config["loader"].get("first_action", "none"))
     encoder = instantiate(loaded.config["text_encoder"])
     sampling = instantiate(loaded.config["sampler"])
     sampling = sampling._replace(**{k: v for k, v in (overrides or {}).items() if v is not None})

@@ -30,13 +30,13 @@ def train(cfg: DictConfig) -> None:
     import torch
 
     from motion_lightning.assemble import build_model, fit_statistics
-    from motion_lightning.data.store import Store
+    from motion_lightning.data.cuts import open_store
     from motion_lightning.lit.diffusion import DiffusionModule
 
     quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    store = Store.open(store_path, cfg.loader.get("first_action", "none"))
+    store = open_store(store_path, cfg.loader.get("first_action", "none"))
     encoder = instantiate(cfg.text_encoder)
     config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
     model = build_model(cfg, encoder.dim)

@@ -38,6 +38,12 @@ def prepare_cuts(store: Store, mode: str, encoder: TextEncoder, progress: bool =
     return folder
 
 
+def open_store(store: str | Path | Store, mode: str = "none") -> Store:
+    """The store (or one that is open) with its captions cut by ``mode``; UserError where they were not cut before."""
+    store = Store.open(store)
+    return store if mode == "none" else store.with_texts(cut_texts(store, mode))
+
+
 def cut_texts(store: Store, mode: str) -> TextCache:
     """The texts of ``store`` as ``prepare_cuts`` cut them, under the indices of the whole captions.
 
@@ -58,7 +64,11 @@ class CutTexts(TextCache):
 
     def __init__(self, whole: TextCache, folder: Path):
         self._whole, self._new, self.width = whole, TextCache(folder, whole.width), whole.width
+        self.path = folder
         self._cuts = np.load(folder / "cuts.npy", allow_pickle=False)  # (texts,) int32
+
+    def __reduce__(self):
+        return CutTexts, (self._whole, self.path)
 
     def __len__(self) -> int:
         return len(self._cuts)

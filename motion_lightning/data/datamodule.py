@@ -11,6 +11,7 @@ import torch
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.clusters import CLUSTERS, open_clusters
+from motion_lightning.data.cuts import open_store
 from motion_lightning.data.loader import Loader
 from motion_lightning.data.quotas import plan_quotas
 from motion_lightning.data.sampler import Draw, StepBatchSampler
@@ -61,7 +62,7 @@ class MotionDataModule(L.LightningDataModule):
         condition: Callable | None = None,
     ):
         super().__init__()
-        self.store, self.condition = Store.open(store, first_action), condition
+        self.store, self.condition = open_store(store, first_action), condition
         self.batch_size, self.val_batch_size, self.steps_per_epoch = (
             batch_size,
             val_batch_size,

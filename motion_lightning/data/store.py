@@ -28,31 +28,26 @@ def extra_file(name: str) -> str:
 class Store:
     """One corpus: clips by split, captions with embeddings, statistics of training frames, a manifest.
 
-    ``texts`` are what a model is given: the captions, or with ``first_action`` what that leaves of each, under the
-    same indices. ``captions`` holds the indices of each clip's.
+    ``texts`` are what a model is given: the captions, ``whole_texts``, or what ``cuts`` leaves of each under the same
+    indices. ``captions`` holds the indices of each clip's.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], first_action: str = "none"):
-        self.path, self.manifest, self.first_action = path, manifest, first_action
+    def __init__(self, path: Path, manifest: dict[str, Any], texts: "TextCache | None" = None):
+        self.path, self.manifest = path, manifest
         self.features = Ragged(path, "features", manifest["features"]["dtype"], manifest["features"]["shape"])
         self.captions = Ragged(path, "captions", np.int32)
         self.whole_texts = TextCache(path, manifest["text_width"])
-        self.texts = self.whole_texts
-        if first_action != "none":
-            from motion_lightning.data.cuts import cut_texts
-
-            self.texts = cut_texts(self, first_action)
+        self.texts = texts or self.whole_texts
 
     @classmethod
-    def open(cls, path: "str | Path | Store", first_action: str = "none") -> "Store":
+    def open(cls, path: "str | Path | Store") -> "Store":
         """Opens the store at ``path`` (an open one is returned as it is); checks version and file sizes.
 
         Raises:
-            UserError: there is no store, it is of another version, a file is missing or cut, or captions were not
-                cut by ``first_action`` before (``cuts.prepare_cuts`` does it).
+            UserError: there is no store, it is of another version, or a file is missing or cut.
         """
         if isinstance(path, Store):
-            return path if path.first_action == first_action else cls(path.path, path.manifest, first_action)
+            return path
         path = Path(path)
         if not (path / "manifest.json").is_file():
             state = "was not prepared to its end" if path.with_name(path.name + ".partial").exists() else "is no store"
@@ -64,10 +59,14 @@ class Store:
         for name, file in manifest["files"].items():
             if not (path / name).is_file() or (path / name).stat().st_size != file["bytes"]:
                 raise UserError(f"{path / name} is missing or cut; {again}")
-        return cls(path, manifest, first_action)
+        return cls(path, manifest)
 
-    def __reduce__(self):
-        return Store.open, (self.path, self.first_action)  # a worker process maps the files itself
+    def with_texts(self, texts: "TextCache") -> "Store":
+        """The same store that gives a model other texts, as many as there are captions."""
+        return Store(self.path, self.manifest, texts)
+
+    def __reduce__(self):  # another process maps the files itself
+        return _opened, (self.path, None if self.texts is self.whole_texts else self.texts)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -118,6 +117,11 @@ class Store:
             name: np.asarray(np.memmap(self.path / (extra_file(name) + DATA), e["dtype"], "r")).reshape(-1, *e["shape"])
             for name, e in self.manifest["extras"].items()
         }
+
+
+def _opened(path: Path, texts: "TextCache | None") -> Store:
+    store = Store.open(path)
+    return store.with_texts(texts) if texts else store
 
 
 class Split:
@@ -233,6 +237,9 @@ class TextCache(Texts):
         self._tokens = Ragged(path, "tokens", np.float16, [width])
         self._pooled = Ragged(path, "pooled", np.float16, [width])
         self.path, self.width = path, width
+
+    def __reduce__(self):
+        return TextCache, (self.path, self.width)
 
     def pos(self, i: int) -> str:
         """Parts of speech as the corpus came with them, "a/DET man/NOUN kick/VERB"; else empty."""
