@@ -27,10 +27,10 @@ train: install  ## Train on the embedded corpus, draw samples, write the report
 test test-all fuzz: export OMP_NUM_THREADS ?= 1
 
 test: install  ## Run the fast tests
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto -m "not slow" $(ARGS)
 
 test-all: install  ## Run every test, the slow ones too
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n auto $(ARGS)
 
 fuzz: install  ## Feed damaged files to every reader (an hour; ARGS="--count 100" takes a minute)
 	$(BIN)/python tests/fuzz/fuzz.py $(ARGS)

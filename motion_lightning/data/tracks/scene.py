@@ -20,6 +20,7 @@ TABLES = ((0.72, 0.58, 0.42), (0.62, 0.48, 0.36), (0.70, 0.70, 0.68), (0.50, 0.5
 SKINS = ((0.93, 0.76, 0.64), (0.82, 0.62, 0.48), (0.62, 0.44, 0.32), (0.42, 0.29, 0.21))
 SLEEVES = ((0.25, 0.28, 0.34), (0.38, 0.18, 0.20), (0.20, 0.32, 0.28), (0.55, 0.55, 0.58))
 LOW, HIGH = np.array([-0.19, -0.09]), np.array([0.19, 0.15])  # the part of the table where objects stay
+PLACINGS = 1000  # tries to place what is drawn; most need a few
 TWO_HANDS, IDLE_HAND = 0.3, 0.4  # how often both act; how often the other one lies there
 SHARES = {"moved": 0.45, "hand": 0.15, "still": 0.2, "table": 0.2}  # where the points are drawn
 
@@ -96,7 +97,23 @@ def scene_episode(
 
 
 def _staged(rng: np.random.Generator) -> tuple[list[Thing], list[Move]]:
-    """Things and moves. What is done is drawn first, and then places until there is room for it."""
+    """Things and moves. What is done is drawn first, and then places until there is room for it.
+
+    Two moves may get in each other's way wherever they begin: then others are drawn.
+    """
+    while True:
+        solids, moves = _cast(rng)
+        for _ in range(PLACINGS):
+            places, turns = rng.uniform(LOW, HIGH, (len(solids), 2)), rng.uniform(-0.6, 0.6, len(solids))
+            things = [
+                Thing(solid, place, float(turn)) for solid, place, turn in zip(solids, places, turns, strict=True)
+            ]
+            if _has_room(things, moves):
+                return things, moves
+
+
+def _cast(rng: np.random.Generator) -> tuple[list[Solid], list[Move]]:
+    """Things without a place, and what is done with them."""
     count = int(rng.integers(2, 5))
     colours = [COLOURS[i] for i in rng.permutation(len(COLOURS))[:count]]  # one of each: no name fits two
     sides = ["left", "right"] if rng.random() < TWO_HANDS else [_pick(rng, ("left", "right"))]
@@ -108,11 +125,7 @@ def _staged(rng: np.random.Generator) -> tuple[list[Thing], list[Move]]:
         amount = round(float(rng.uniform(low, high)), 4)
         moves.append(Move(hand, action, _pick(rng, WAYS[action]), number, colours[number], kinds[number], amount))
     solids = [_solid(rng, kind, RGB[colour], i) for i, (kind, colour) in enumerate(zip(kinds, colours, strict=True))]
-    while True:
-        places, turns = rng.uniform(LOW, HIGH, (count, 2)), rng.uniform(-0.6, 0.6, count)
-        things = [Thing(solid, place, float(turn)) for solid, place, turn in zip(solids, places, turns, strict=True)]
-        if _has_room(things, moves):
-            return things, moves
+    return solids, moves
 
 
 def _has_room(things: list[Thing], moves: list[Move]) -> bool:

@@ -68,7 +68,7 @@ def test_sentences_say_all_of_the_program(seed):
     rng = np.random.default_rng(seed)
     program = sample_program(rng)
     for text in sentences(program, rng, 4):
-        assert "{" not in text and "  " not in text and text == text.strip() and len(text.split()) < 30
+        assert "{" not in text and "  " not in text and text == text.strip() and len(text.split()) < 36
         for hand in program.hands:
             assert hand.speed not in SPEEDS or any(word in text for word in SPEEDS[hand.speed])
             assert hand.size not in SIZES or any(word in text for word in SIZES[hand.size])
