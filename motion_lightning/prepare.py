@@ -19,8 +19,7 @@ from motion_lightning.paths import home, stores
 def prepare(cfg) -> None:
     path = ensure_store(cfg)
     manifest = json.loads((path / "manifest.json").read_text())
-    minutes = sum(manifest["minutes"].values())
-    print(f"ready: {manifest['counts']['clips']} clips, {minutes:.1f} min, {len(manifest['rejected'])} left out")
+    print(f"ready: {manifest['counts']['clips']} clips, {len(manifest['rejected'])} left out")
     for entry in manifest["rejected"][:10]:
         print(f"  {entry['id']} ({entry['where']}): {entry['reason']}")
     if len(manifest["rejected"]) > 10:
@@ -31,7 +30,8 @@ def prepare(cfg) -> None:
         if not o.startswith(("data.source=", "data.motions.source="))
     ]
     print(f"store: {path}\ncard:  {path / 'card' / 'README.md'}")
-    print(f"next:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
+    if manifest["representation"] == "motion":  # what the models are made for
+        print(f"next:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
 
 
 def ensure_store(cfg: Mapping[str, Any]) -> Path:

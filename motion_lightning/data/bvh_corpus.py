@@ -23,7 +23,8 @@ from motion_lightning.motion.rig import load_rig, rig_file
 from motion_lightning.motion.skeleton import load_skeleton
 
 VERSION = 2  # of the conversion: another one makes prepared stores out of date
-BROKEN_MEMBER = (zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, RuntimeError)
+BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError)  # an unknown version; names that are no text
+BROKEN_MEMBER = (*BROKEN_ZIP, lzma.LZMAError, zlib.error, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def _locate(recording: Recording, sources: list[Path]) -> tuple[Path, str]:
 def _open(archive: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*BROKEN_ZIP, OSError) as error:
         raise UserError(f"{archive} is no zip that can be read ({error}); fetch it again") from None
 
 

@@ -43,11 +43,15 @@ class Report:
     rejected: list[Rejected]
 
     def __str__(self) -> str:
-        lines = [f"{self.corpus}: {self.clips} clips, {self.minutes:.1f} min, {self.texts} different captions"]
-        lines += [f"  {name:5} {clips} clips, {minutes:.1f} min" for name, (clips, minutes) in self.splits.items()]
+        lines = [f"{self.corpus}: {_amount(self.clips, self.minutes)}, {self.texts} different captions"]
+        lines += [f"  {name:5} {_amount(*amount)}" for name, amount in self.splits.items()]
         reasons = Counter(r.reason for r in self.rejected)
         lines += [f"  left out {count}: {reason}" for reason, count in reasons.most_common()]
         return "\n".join([*lines, f"  took {self.seconds:.0f} s"])
+
+
+def _amount(clips: int, minutes: float) -> str:
+    return f"{clips} clips, {minutes:.1f} min" if minutes else f"{clips} clips"
 
 
 def prepare_store(corpus: Corpus, encoder: TextEncoder, path: str | Path, *, progress: bool = True) -> Report:
@@ -259,6 +263,7 @@ def _finish(folder: Path, plan: dict[str, Any], about: dict[str, str], entries: 
         frame_statistics(train, layout(joints).values() if is_motion else ()).save(folder / "stats.npz")
     files = {file.name: {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
              for file in data_files(folder, shapes["extras"])}  # fmt: skip
+    moves = plan["representation"] not in ("pose", "image")  # what stands still lasts no time
     manifest = {
         **plan,
         "made_with": {"motion_lightning": __version__, "numpy": np.__version__},
@@ -271,7 +276,7 @@ def _finish(folder: Path, plan: dict[str, Any], about: dict[str, str], entries: 
             "texts": len(Texts(folder)),
             "frames": sum(frames.values()),
         },
-        "minutes": {name: count / plan["fps"] / 60 for name, count in frames.items()},
+        "minutes": {name: count / plan["fps"] / 60 * moves for name, count in frames.items()},
         "rejected": [entry for entry in entries if "reason" in entry],
         "digest": hashlib.sha256("".join(file["sha256"] for file in files.values()).encode()).hexdigest(),
         "files": files,
