@@ -20,6 +20,7 @@ from tqdm import tqdm
 from motion_lightning import __version__
 from motion_lightning.data.clip import SPLITS, Clip, Corpus, Rejected
 from motion_lightning.data.embedding import write_embeddings
+from motion_lightning.data.fitness import shapes_of, tidy, unfit
 from motion_lightning.data.ragged import Ragged, RaggedWriter
 from motion_lightning.data.statistics import frame_statistics
 from motion_lightning.data.store import CLIP_FILES, VERSION, Texts, data_files, extra_file, file_sha256
@@ -142,14 +143,14 @@ def _write_clips(corpus: Corpus, folder: Path, progress: bool) -> list[dict]:
         bar = tqdm(desc="clips", total=len(corpus), initial=len(entries), disable=not progress, unit="clip")
         for item in _items_after(corpus, len(entries)):
             if isinstance(item, Clip):
-                _tidy(item)
-                reason = _unfit(item, corpus.min_frames, shapes, ids)
+                tidy(item)
+                reason = unfit(item, corpus.min_frames, shapes, ids)
                 item = Rejected(item.id, item.split, reason) if reason else item
             if isinstance(item, Rejected):
                 entry = asdict(item)
             else:
                 if shapes is None:
-                    _write_json(folder / "layout.json", shapes := _shapes(item))
+                    _write_json(folder / "layout.json", shapes := shapes_of(item))
                     files |= {extra_file(name): RaggedWriter(folder, extra_file(name)) for name in item.extras}
                 ids.add(item.id)
                 for caption, pos in zip(item.captions, item.pos, strict=True):
@@ -172,6 +173,7 @@ def _write_clips(corpus: Corpus, folder: Path, progress: bool) -> list[dict]:
             journal.write(_line(entry))
             journal.flush()
             bar.update()
+            bar.total = max(bar.total, bar.n)  # a recording may be cut into several clips
         bar.close()
         journal.write(_line({"complete": True}))
     for file in files.values():
@@ -191,54 +193,6 @@ def _take_up(journal: Path, files: dict[str, RaggedWriter]) -> list[dict]:
     for name, count in counts.items():
         files[name].truncate(count)
     return entries
-
-
-def _tidy(clip: Clip) -> None:
-    """Captions without blanks around them and none empty, with parts of speech; single precision."""
-    pos = clip.pos or [""] * len(clip.captions)
-    told = [(c.strip(), p) for c, p in zip(clip.captions, pos, strict=True) if c.strip()]
-    clip.captions, clip.pos = [caption for caption, _ in told], [p for _, p in told]
-    clip.features = _single(clip.features)
-    clip.extras = {name: _single(extra) for name, extra in clip.extras.items()}
-
-
-def _single(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
-
-
-def _shapes(clip: Clip) -> dict[str, Any]:
-    """What all clips of a corpus have in common: types, shapes of a frame and of the extras."""
-    return {
-        "features": {"dtype": clip.features.dtype.name, "shape": list(clip.features.shape[1:])},
-        "extras": {k: {"dtype": v.dtype.name, "shape": list(v.shape)} for k, v in sorted(clip.extras.items())},
-    }
-
-
-def _unfit(clip: Clip, min_frames: int, shapes: dict | None, ids: set[str]) -> str | None:
-    """Why a clip is left out; None for a good one."""
-    if clip.split not in SPLITS:
-        raise UserError(f"clip {clip.id}: split '{clip.split}' is none of {', '.join(SPLITS)}")
-    if clip.id in ids:
-        return "id was there before"
-    own = _shapes(clip)
-    if clip.features.ndim < 2 or own["features"]["dtype"] not in ("float32", "uint8"):
-        return "features are not (frames, ...) of floating point or bytes"
-    for what in ("features", "extras"):
-        if shapes and own[what] != shapes[what]:
-            return f"{what} are {_said(own[what])}, not {_said(shapes[what])}"
-    if len(clip.features) < min_frames:
-        return f"shorter than {min_frames} frames"
-    for name, array in {"features": clip.features, **clip.extras}.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"NaN or infinity in the {name}"
-    return None if clip.captions else "no caption"
-
-
-def _said(shapes: dict) -> str:
-    """A type and shape, or several by name, in words."""
-    if "dtype" in shapes:
-        return f"{shapes['dtype']} {tuple(shapes['shape'])} a frame"
-    return ", ".join(f"{name} {v['dtype']} {tuple(v['shape'])}" for name, v in shapes.items()) or "none"
 
 
 def _items_after(corpus: Corpus, done: int) -> Iterator[Clip | Rejected]:
