@@ -24,21 +24,19 @@ def build_model(cfg: Mapping[str, Any], text_dim: int) -> Diffusion:
 
 def fit_statistics(model: Diffusion, store: Store, clips: int = 2000) -> None:
     """Take mean and deviation of all training frames, and the covariances of ``clips`` clips, into the model."""
-    kind, skeleton = store.manifest["representation"], model.codec.skeleton
-    if kind != "motion":
-        raise UserError(
-            f"data={store.manifest['corpus']} holds {kind}, this model makes motion; choose another of them"
-        )
+    codec, skeleton = model.codec, model.codec.skeleton
+    if (kind := store.manifest["representation"]) != codec.representation:
+        raise UserError(f"{store.path} holds {kind}, this model makes {codec.representation}; choose another of them")
     mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
-    if len(mean) != (needed := model.codec.layout["contacts"].stop):
+    if len(mean) != (needed := codec.layout["contacts"].stop):
         raise UserError(
             f"{store.path}: {len(mean)} features a frame, skeleton {skeleton.name} has {needed}; set codec.skeleton"
         )
     train = store.split("train")
     chosen = np.random.default_rng(0).permutation(len(train))[:clips]
     sample = [torch.from_numpy(train.features(i).copy()) for i in chosen]
-    model.codec.fit(mean, std, torch.cat(sample))
-    model.precondition.fit([model.codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in sample])
+    codec.fit(mean, std, torch.cat(sample))
+    model.precondition.fit([codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in sample])
 
 
 class Run(NamedTuple):

@@ -38,6 +38,8 @@ class FeatureCodec(nn.Module):
         skeleton: name of the skeleton that the joints belong to.
     """
 
+    representation = "motion"  # of the corpora that it encodes
+
     def __init__(
         self,
         parts: str = "no_rotations",

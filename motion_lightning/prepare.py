@@ -34,12 +34,15 @@ def prepare(cfg) -> None:
         print(f"next:  {shlex.join(['python', '-m', 'motion_lightning.train', *chosen])}")
 
 
-def ensure_store(cfg: Mapping[str, Any]) -> Path:
+def ensure_store(cfg: Mapping[str, Any], representation: str | None = None) -> Path:
     """Folder of the store that ``cfg`` (data, text_encoder) describes, prepared where it is missing.
 
     Each setting has a store of its own, so that experiments and jobs of a sweep do not spoil each other's. A
     ``data.source`` that is given once is remembered, and put into ``cfg`` where it is left out. Where ``cfg`` has a
     loader, what its settings need beside the store is made too.
+
+    Raises:
+        UserError: the corpus holds something else than ``representation``; nothing is prepared then.
     """
     _complete_source(cfg["data"])
 
@@ -51,6 +54,9 @@ def ensure_store(cfg: Mapping[str, Any]) -> Path:
     from motion_lightning.data.writer import prepare_store
 
     corpus, encoder = instantiate(cfg["data"]["corpus"]), instantiate(cfg["text_encoder"])
+    if representation not in (None, corpus.representation):
+        made = f"this model makes {representation}; choose another of them"
+        raise UserError(f"data={corpus.name} holds {corpus.representation}, {made}")
     content = json.dumps([corpus.fingerprint(), encoder.fingerprint()], sort_keys=True)
     path = stores() / f"{corpus.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
     if not _is_sound(path, corpus, encoder):

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from motion_lightning.config import instantiate, load_config, main, run_dir, save_config, to_plain
@@ -24,7 +25,7 @@ def train(cfg: DictConfig) -> None:
     last = find_last(folder, bool(cfg.resume))
     if cfg.resume:
         cfg = continued(cfg, folder)
-    store_path = ensure_store(cfg)
+    store_path = ensure_store(cfg, get_class(cfg.codec._target_).representation)
 
     import lightning as L
     import torch

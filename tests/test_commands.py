@@ -138,6 +138,12 @@ def test_settings_have_stores_of_their_own(own_home):
     assert first.exists()
 
 
+def test_a_model_refuses_other_data_before_they_are_prepared(own_home, capsys):
+    assert call(train, "data=digits", "name=x") == 2
+    assert "data=digits holds image, this model makes motion" in capsys.readouterr().err
+    assert not (own_home / "stores").exists()
+
+
 @pytest.fixture
 def recordings(tmp_path, shared_data):
     """A folder of eight real recordings, their archive still missing."""

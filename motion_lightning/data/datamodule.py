@@ -107,7 +107,8 @@ class MotionDataModule(L.LightningDataModule):
         split, trainer = self.store.split(name), self.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         if len(split) < world:
-            raise UserError(f"{self.store.path}: split {name} has {len(split)} clips for {world} processes")
+            share = f"split {name} has {len(split)} clips, {world} are needed at least (one a process)"
+            raise UserError(f"{self.store.path}: {share}; prepare a corpus with more")
         share, size = range(rank, len(split), world), self.val_batch_size
         batches = [list(share[i : i + size]) for i in range(0, len(share), size)]
         return self._loader(batches, partial(self._make, split))

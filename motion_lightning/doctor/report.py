@@ -23,15 +23,15 @@ STATES = (*SEVERITIES, "fine", "skipped")
 
 def terminal_table(findings: list[Finding], width: int = 118) -> str:
     """A line a check, the serious ones first: mark, check, how many, the worst example; what to do below it."""
-    rows = [f"{'':2}{'check':34}{'found':>8} of {'':<14} worst"]
+    rows = [f"{'':2}{'check':34}{'found':>8} of {'':<17} worst"]
     for finding in sorted(findings, key=lambda f: STATES.index(f.state)):
         if finding.state == "skipped":
             continue
         count = f"{len(finding.cases):,}" if finding.cases else "none"
-        line = f"{MARKS[finding.state]} {finding.check:34}{count:>8} of {f'{finding.of:,} {finding.unit}':<15}"
+        line = f"{MARKS[finding.state]} {finding.check:34}{count:>8} of {f'{finding.of:,} {finding.unit}':<17} "
         rows.append((line + (finding.cases[0].what if finding.cases else "")).rstrip()[: width - 1])
         if finding.cases and finding.advice:
-            rows.append(f"{'':62}→ {finding.advice}"[: width - 1])
+            rows.append(f"{'':65}→ {finding.advice}"[: width - 1])
     if skipped := [f for f in findings if f.state == "skipped"]:
         rows.append("not looked at: " + "; ".join(f"{f.check} ({f.skipped})" for f in skipped))
     return "\n".join(rows)
