@@ -32,7 +32,7 @@ test: install  ## Run the fast tests
 test-all: install  ## Run every test, the slow ones too
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
 
-fuzz: install  ## Feed damaged files to every reader (an hour; ARGS="--count 100" takes a minute)
+fuzz: install  ## Feed damaged files to every reader (five minutes; ARGS="--count 100" is quick)
 	$(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 lint: install  ## Check style

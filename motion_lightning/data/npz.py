@@ -25,7 +25,7 @@ def read_npz(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.
             members = set(archive.namelist())
             if missing := [name for name in shapes if f"{name}.npy" not in members]:
                 have = ", ".join(sorted(name.removesuffix(".npy") for name in members)[:12])
-                raise UserError(f"{path.name} has no {missing[0]}, only {have or 'nothing'}")
+                raise UserError(f"{path.name} has no {missing[0]}, only {' '.join(have.split()) or 'nothing'}")
             arrays = {}
             for name in shapes:
                 with archive.open(f"{name}.npy") as file:

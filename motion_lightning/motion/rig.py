@@ -89,7 +89,7 @@ def _parse(text: str, path: Path) -> Rig:
     expect(is_number(unit) and unit >= 1e-9, "unit", unit, f"{', '.join(METRES)} or a number of metres")
     expect(isinstance(up, str) and up in UP, "up", up, f"one of {', '.join(UP)}")
     whole = isinstance(lead_in, int) and not isinstance(lead_in, bool)
-    expect(whole and lead_in >= 0, "lead_in", lead_in, "a number of frames to drop")
+    expect(whole and 0 <= lead_in < 100_000, "lead_in", lead_in, "a number of frames to drop")
     expect(isinstance(joints, dict) and joints, "joints", joints, "a mapping from target joints to those of the file")
     weights = {}
     for target, sources in joints.items():
