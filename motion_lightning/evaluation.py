@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motion_lightning.data.bodies import joints_of
 from motion_lightning.data.programs.paraphrases import load_paraphrases
 from motion_lightning.data.store import Split, Store
 from motion_lightning.diffusion.timesteps import fixed_noise
@@ -22,7 +23,6 @@ from motion_lightning.metrics.skill import (
     skill,
     squared_error,
 )
-from motion_lightning.motion.features import features_to_joints
 from motion_lightning.motion.skeleton import load_skeleton
 from motion_lightning.pipeline import Diffusion, Sampling
 from motion_lightning.view.page import ClipView
@@ -116,8 +116,7 @@ def sample_captions(
 def real_joints(split: Split, indices: Iterable[int]) -> list[np.ndarray]:
     """Joints (T, J, 3) in metres of real clips, through the same features as samples."""
     skeleton = load_skeleton(split.store.manifest["skeleton"])
-    count, metre = len(skeleton.joints), skeleton.metre_per_unit
-    return [features_to_joints(torch.from_numpy(split.features(i).copy()), count).numpy() * metre for i in indices]
+    return [joints_of(split.features(i), skeleton, "motion") for i in indices]
 
 
 def nearest_captions(store: Store, split: Split, cond_pooled: Tensor) -> list[int]:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from motion_lightning.data.bodies import joints_of
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.store import Store
 from motion_lightning.data.vocabulary import CONNECTIVES, GRAMMAR, connectives, count_verbs, words
+from motion_lightning.motion.skeleton import load_skeleton
 from motion_lightning.view.sheet import FRAMES, Bars, Strip, figures, photographs, points, sheet, surface
 
 FOLDER = "card"  # in the store
@@ -188,29 +190,14 @@ def frames_of(store: Store, features: np.ndarray, extras: Mapping[str, np.ndarra
     """Small pictures of one clip, as its representation asks for."""
     kind, manifest = store.manifest["representation"], store.manifest
     if kind in ("motion", "pose"):
-        from motion_lightning.motion.skeleton import load_skeleton
-
         skeleton = load_skeleton(manifest["skeleton"])
-        joints = joints_of(features, len(skeleton.joints), kind) * skeleton.metre_per_unit
-        return figures(joints, skeleton, manifest["fps"])
+        return figures(joints_of(features, skeleton, kind), skeleton, manifest["fps"])
     if kind in ("video", "image") and features.ndim >= 3:
         return photographs(features)
     if kind in ("tracks", "keypoints") and features.ndim == 3 and 2 <= features.shape[-1] <= 4:
         start = extras.get("query")  # tracks are displacements from there
         return points(features if start is None or start.shape != features.shape[1:] else features + start)
     return surface(features.reshape(len(features), -1))
-
-
-def joints_of(features: np.ndarray, num_joints: int, representation: str) -> np.ndarray:
-    """Joints (T, J, 3) of motion or pose features, in their unit; a pose stands with its lowest joint on the floor."""
-    if representation == "pose":
-        joints = np.pad(features.reshape(len(features), num_joints - 1, 3), ((0, 0), (1, 0), (0, 0)))
-        return joints - joints[..., 1].min(1)[:, None, None] * (0, 1, 0)
-    import torch
-
-    from motion_lightning.motion.features import features_to_joints
-
-    return features_to_joints(torch.from_numpy(np.array(features, np.float32)), num_joints).numpy()
 
 
 def _columns(counts: Counter[str], most: int = 8) -> tuple[list[int], list[str]]:

@@ -1,7 +1,9 @@
 """What a corpus hands to ``prepare``: clips, and the recordings that it left out."""
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -60,3 +62,10 @@ class Corpus(Protocol):
     def clips(self) -> Iterator[Clip | Rejected]:
         """The clips in a fixed order, each id once."""
         ...
+
+
+def items_after(corpus: Corpus, done: int) -> Iterator[Clip | Rejected]:
+    """The rest of the corpus; one that cannot start in the middle is gone through from its beginning."""
+    if done and "start" in inspect.signature(corpus.clips).parameters:
+        return corpus.clips(start=done)
+    return islice(corpus.clips(), done, None)

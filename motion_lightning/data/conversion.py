@@ -2,16 +2,14 @@
 
 import itertools
 import math
-import multiprocessing
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.interpolate import CubicSpline
 
+from motion_lightning.data.ahead import in_order, processes
 from motion_lightning.data.clip import Clip, Rejected
 
 
@@ -39,16 +37,9 @@ def in_processes(
         for job in jobs:
             yield from convert(*job)
         return
-    # spawn: a forked copy of a process that has used torch's threads may hang
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,))
-    pending = deque()
-    try:
-        for job in jobs:
-            pending.append(pool.submit(convert, *job))
-            if len(pending) > 8 * workers:  # a slow reader must not fill the memory
-                yield from pending.popleft().result()
-        while pending:
-            yield from pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for items in in_order(processes(workers), partial(_apply, convert), jobs, ahead=8 * workers):
+        yield from items
+
+
+def _apply(convert: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+    return convert(*job)

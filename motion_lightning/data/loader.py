@@ -1,12 +1,12 @@
 """Batches made ahead of their use."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from torch import Tensor
 
+from motion_lightning.data.ahead import in_order
 from motion_lightning.data.batch import Batch
 
 
@@ -33,16 +33,7 @@ class Loader:
         if not self.threads:
             yield from map(self._make, self.draws)
             return
-        pool, pending = ThreadPoolExecutor(self.threads), deque()
-        try:
-            for draw in self.draws:
-                pending.append(pool.submit(self._make, draw))
-                if len(pending) > 2 * self.threads:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from in_order(ThreadPoolExecutor(self.threads), self._make, self.draws, ahead=2 * self.threads)
 
     def _make(self, draw: Any) -> Batch:
         batch = self.make(draw)

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from motion_lightning.data.ahead import in_order
 from motion_lightning.data.clip import SPLITS, Clip, Rejected
 from motion_lightning.data.npy import open_npy
 from motion_lightning.data.tagged_texts import Style, TaggedText, read_tagged_texts
@@ -120,18 +121,11 @@ class OfficialFolder:
         return islice(chain(self._read_all(todo), self.unread), start, None)
 
     def _read_all(self, listed: Iterable[tuple[str, str]]) -> Iterator[Clip | Rejected]:
-        pool, pending = ThreadPoolExecutor(self.workers), deque()
-        try:
-            for motion, split in listed:
-                pending.append(pool.submit(self._read, motion, split))
-                if len(pending) > 8 * self.workers:  # a slow writer must not fill the memory
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        read = in_order(ThreadPoolExecutor(self.workers), self._read, listed, ahead=8 * self.workers)
+        return chain.from_iterable(read)
 
-    def _read(self, motion: str, split: str) -> list[Clip | Rejected]:
+    def _read(self, listed: tuple[str, str]) -> list[Clip | Rejected]:
+        motion, split = listed
         items = self._outline(motion, split)
         return [_in_memory(item, f"{MOTIONS}/{motion}.npy") if isinstance(item, Clip) else item for item in items]
 

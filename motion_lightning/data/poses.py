@@ -1,14 +1,12 @@
 """A corpus of poses: one frame of every clip of a motion corpus, without place and heading."""
 
-import inspect
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 
-from motion_lightning.data.clip import Clip, Corpus, Rejected
+from motion_lightning.data.clip import Clip, Corpus, Rejected, items_after
 from motion_lightning.errors import UserError
 from motion_lightning.motion.features import features_to_joints, layout
 from motion_lightning.motion.kinematics import facing, yaw
@@ -64,12 +62,8 @@ class PoseCorpus:
 
     def clips(self, start: int = 0) -> Iterator[Clip | Rejected]:
         """A pose for each clip, in the order of the motions."""
-        if start and "start" in inspect.signature(self.corpus.clips).parameters:
-            clips = self.corpus.clips(start=start)
-        else:
-            clips = islice(self.corpus.clips(), start, None)
         skeleton = load_skeleton(self.skeleton)
-        for clip in clips:
+        for clip in items_after(self.corpus, start):
             yield clip if isinstance(clip, Rejected) else self._pose(clip, skeleton)
 
     def _pose(self, clip: Clip, skeleton: Skeleton) -> Clip | Rejected:

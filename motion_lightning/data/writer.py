@@ -1,15 +1,12 @@
 """Preparing a corpus: clips, captions, embeddings and statistics into one store."""
 
 import hashlib
-import inspect
 import json
 import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from motion_lightning import __version__
-from motion_lightning.data.clip import SPLITS, Clip, Corpus, Rejected
+from motion_lightning.data.clip import SPLITS, Clip, Corpus, Rejected, items_after
 from motion_lightning.data.embedding import write_embeddings
 from motion_lightning.data.fitness import shapes_of, tidy, unfit
 from motion_lightning.data.ragged import Ragged, RaggedWriter
@@ -141,7 +138,7 @@ def _write_clips(corpus: Corpus, folder: Path, progress: bool) -> list[dict]:
     with open(folder / "journal.jsonl", "w", encoding="utf-8") as journal:
         journal.writelines(map(_line, entries))
         bar = tqdm(desc="clips", total=len(corpus), initial=len(entries), disable=not progress, unit="clip")
-        for item in _items_after(corpus, len(entries)):
+        for item in items_after(corpus, len(entries)):
             if isinstance(item, Clip):
                 tidy(item)
                 reason = unfit(item, corpus.min_frames, shapes, ids)
@@ -193,13 +190,6 @@ def _take_up(journal: Path, files: dict[str, RaggedWriter]) -> list[dict]:
     for name, count in counts.items():
         files[name].truncate(count)
     return entries
-
-
-def _items_after(corpus: Corpus, done: int) -> Iterator[Clip | Rejected]:
-    """The rest of the corpus; one that cannot start in the middle is gone through from its beginning."""
-    if done and "start" in inspect.signature(corpus.clips).parameters:
-        return corpus.clips(start=done)
-    return islice(corpus.clips(), done, None)
 
 
 def _finish(folder: Path, plan: dict[str, Any], about: dict[str, str], entries: list[dict]) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from motion_lightning.data.bodies import joints_of
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
@@ -69,10 +70,7 @@ class Clips:
 
     def joints(self, row: int) -> np.ndarray:
         """Joints (T, J, 3) in metres, float64, of a motion or pose."""
-        from motion_lightning.data.card import joints_of
-
-        joints = joints_of(self.store.features[row], len(self.skeleton.joints), self.manifest["representation"])
-        return joints.astype(np.float64) * self.skeleton.metre_per_unit
+        return joints_of(self.store.features[row], self.skeleton, self.manifest["representation"]).astype(np.float64)
 
     def seconds(self, frame: int) -> str:
         return f"{frame / self.fps:.2f} s"

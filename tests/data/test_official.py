@@ -317,7 +317,7 @@ def fuzz(folder: Path, file: str, rounds: int, seed: int) -> None:
     corpus = OfficialFolder(folder, min_frames=1)
     for _ in range(rounds):
         path.write_bytes(damage(data, draw))
-        for item in corpus._read(path.stem, "train"):
+        for item in corpus._read((path.stem, "train")):
             if isinstance(item, Clip):
                 assert item.features.dtype == np.float32 and item.features.shape[1] == 263
                 assert np.isfinite(item.features).all() and all(caption.strip() for caption in item.captions)

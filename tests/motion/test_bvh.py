@@ -1,6 +1,7 @@
 """BVH files as exporters really write them, and the ones that are broken."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,27 +12,7 @@ from scipy.spatial.transform import Rotation
 from motion_lightning.errors import UserError
 from motion_lightning.motion.bvh import Bvh, read_bvh, write_bvh
 
-TINY = """HIERARCHY
-ROOT hip
-{
-  OFFSET 1 100 0
-  CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
-  JOINT knee
-  {
-    OFFSET 0 -40 0
-    CHANNELS 3 Zrotation Yrotation Xrotation
-    End Site
-    {
-      OFFSET 0 -30 5
-    }
-  }
-}
-MOTION
-Frames: 2
-Frame Time: 0.05
-0 0 0 0 0 0 0 0 0
-2 5 7 90 0 0 0 0 30
-"""
+TINY = Path(__file__).with_name("tiny.bvh").read_text()
 FULL = TINY.replace("CHANNELS 3 ", "CHANNELS 6 Xposition Yposition Zposition ").replace(
     "0 0 0 0 0 0 0 0 0\n2 5 7 90 0 0 0 0 30", "0 0 0 0 0 0 0 -40 0 0 0 0\n0 0 0 0 0 0 3 -50 1 0 0 0"
 )

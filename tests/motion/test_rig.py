@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,27 +17,7 @@ from motion_lightning.motion.features import joints_to_features
 from motion_lightning.motion.rig import load_rig
 from motion_lightning.motion.skeleton import load_skeleton
 
-TINY = """HIERARCHY
-ROOT hip
-{
-  OFFSET 1 100 0
-  CHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation
-  JOINT knee
-  {
-    OFFSET 0 -40 0
-    CHANNELS 3 Zrotation Yrotation Xrotation
-    End Site
-    {
-      OFFSET 0 -30 5
-    }
-  }
-}
-MOTION
-Frames: 2
-Frame Time: 0.05
-0 0 0 0 0 0 0 0 0
-2 5 7 90 0 0 0 0 30
-"""
+TINY = Path(__file__).with_name("tiny.bvh").read_text()
 
 
 def rig_yaml(

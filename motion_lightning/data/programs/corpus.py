@@ -1,15 +1,12 @@
 """The embedded corpus: captioned motions whose programs are known, made from a seed."""
 
-import multiprocessing
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
+from motion_lightning.data.ahead import in_order, processes
 from motion_lightning.data.clip import SPLITS, Clip
 from motion_lightning.data.programs.captions import captions
 from motion_lightning.data.programs.harder import sample_harder
@@ -89,19 +86,8 @@ class ProgramCorpus:
         if self.workers < 1 or len(jobs) < 64:
             yield from map(self.clip, *zip(*jobs, strict=True)) if jobs else ()
             return
-        # spawn: a forked copy of a process that has used torch's threads may hang
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.workers, context, initializer=torch.set_num_threads, initargs=(1,))
-        pending = deque()
-        try:
-            for k in range(0, len(jobs), 32):
-                pending.append(pool.submit(self.part, jobs[k : k + 32]))
-                if len(pending) > 4 * self.workers:  # a slow reader must not fill the memory
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        parts = [jobs[k : k + 32] for k in range(0, len(jobs), 32)]
+        yield from chain.from_iterable(in_order(processes(self.workers), self.part, parts, ahead=4 * self.workers))
 
     def part(self, jobs: list[tuple[str, int]]) -> list[Clip]:
         """Several clips at once: what one process is given to do."""

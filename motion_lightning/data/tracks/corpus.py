@@ -1,10 +1,7 @@
 """The corpus of tracks: procedural scenes, or a folder of others' episodes."""
 
 import hashlib
-import multiprocessing
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from motion_lightning.data.ahead import in_order, processes
 from motion_lightning.data.clip import SPLITS, Clip, Rejected
 from motion_lightning.data.tracks.clips import Cut, episode_clips
 from motion_lightning.data.tracks.episodes import Episode, write_episode
@@ -191,18 +189,7 @@ class TrackCorpus:
         if self.workers < 1 or len(jobs) < 32:
             yield from map(make, jobs)
             return
-        # spawn: a forked copy of a process that has used torch's threads may hang
-        pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"))
-        pending = deque()
-        try:
-            for job in jobs:
-                pending.append(pool.submit(make, job))
-                if len(pending) > 16 * self.workers:  # a slow reader must not fill the memory
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from in_order(processes(self.workers), make, jobs, ahead=16 * self.workers)
 
     # ---- others' episodes
 

@@ -6,12 +6,12 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
+from motion_lightning.data.ahead import in_order
 from motion_lightning.data.tracks.episodes import Episode
 from motion_lightning.data.tracks.parsing import parse_episode
 from motion_lightning.errors import UserError
@@ -43,17 +43,7 @@ def read_episodes(paths: Sequence[Path], workers: int = 2, timeout: float = 60) 
             finally:
                 idle.put(reader)
 
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
-        pending = deque()
-        try:
-            for path in paths:
-                pending.append(pool.submit(read, path))
-                if len(pending) > 2 * workers:  # a slow consumer must not fill the memory
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from in_order(ThreadPoolExecutor(workers), read, paths, ahead=2 * workers)
 
 
 class EpisodeReader:

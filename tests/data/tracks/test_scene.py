@@ -8,8 +8,9 @@ import pytest
 from motion_lightning.data.tracks.hand import HANDS
 from motion_lightning.data.tracks.program import ACTIONS, WAYS, Move, follows
 from motion_lightning.data.tracks.render import TABLE, Camera, Pose, Solid, Stage, cast
-from motion_lightning.data.tracks.scene import _has_room, _staged, scene_episode
+from motion_lightning.data.tracks.scene import scene_episode
 from motion_lightning.data.tracks.sentences import NOUNS, captions
+from motion_lightning.data.tracks.staging import has_room, staged
 from motion_lightning.motion.rotations import sixd_to_matrix
 
 
@@ -170,5 +171,5 @@ def test_solids_are_hit_on_their_surface(kind):
 def test_moves_that_leave_no_room_are_drawn_anew(number):
     """Number 293 of the default corpus first draws two moves that cross wherever the things stand."""
     rng = np.random.default_rng([0, 0, number])  # seed, training split, number
-    things, moves = _staged(rng)
-    assert _has_room(things, moves)
+    things, moves = staged(rng)
+    assert has_room(things, moves)
