@@ -100,6 +100,7 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
 
     from motion_lightning.callbacks.ema import EMA
     from motion_lightning.callbacks.sampling import SampleMotions
+    from motion_lightning.callbacks.timing import StepTimer
     from motion_lightning.lit.precision import pick_precision
 
     callbacks = []
@@ -114,7 +115,7 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
         )
     if cfg.callbacks.ema:
         callbacks.append(EMA(**cfg.callbacks.ema))
-    callbacks += [LearningRateMonitor("step"), *savers(folder / "checkpoints")]
+    callbacks += [LearningRateMonitor("step"), StepTimer(folder), *savers(folder / "checkpoints")]
     loggers = [
         instantiate(logger, save_dir=str(folder)) for logger in cfg.logger.values() if isinstance(logger, DictConfig)
     ]
