@@ -13,7 +13,7 @@ from motion_lightning.models.layers import (
     SelfAttention,
     TimeEmbedding,
     modulate,
-    sinusoid,
+    places,
 )
 
 
@@ -173,10 +173,3 @@ class DiT(nn.Module):
         """Frames (B, T) → tokens (B, N) that hold a valid one."""
         patch = self.patches.patch
         return F.pad(mask, (0, -mask.shape[1] % patch)).unflatten(1, (-1, patch)).any(-1)
-
-
-def places(valid: Tensor, width: int) -> Tensor:
-    """(B, N) → (B, N, W): each token's distance from the start and from the end; motions and sentences have both."""
-    start = torch.arange(valid.shape[1], device=valid.device)
-    end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
-    return torch.cat([sinusoid(start.expand_as(end), width // 2), sinusoid(end, width // 2)], dim=-1)

@@ -20,6 +20,13 @@ def sinusoid(position: Tensor, width: int, period: float = 10_000.0) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
+def places(valid: Tensor, width: int) -> Tensor:
+    """(B, N) → (B, N, W): each token's distance from the start and from the end; motions and sentences have both."""
+    start = torch.arange(valid.shape[1], device=valid.device)
+    end = valid.sum(1, keepdim=True) - 1 - start  # (B, N)
+    return torch.cat([sinusoid(start.expand_as(end), width // 2), sinusoid(end, width // 2)], dim=-1)
+
+
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """``x (B, N, W)`` scaled and shifted per sample, ``shift`` and ``scale`` (B, W)."""
     return x * (1 + scale[:, None]) + shift[:, None]
