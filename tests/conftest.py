@@ -94,6 +94,17 @@ def tiny_store(tmp_path_factory, tiny_encoder) -> Store:
 
 
 @pytest.fixture(scope="session")
+def sign_store(tmp_path_factory, tiny_encoder) -> Store:
+    """Signed sentences as keypoints, 160 + 8 + 24 of them."""
+    pytest.importorskip("pose_format")
+    from motion_lightning.data.signs.pose_corpus import SignPoseCorpus
+
+    path = tmp_path_factory.mktemp("stores") / "sign_poses"
+    prepare_store(SignPoseCorpus(train=160, val=8, test=24), tiny_encoder, path, progress=False)
+    return Store.open(path)
+
+
+@pytest.fixture(scope="session")
 def walk() -> np.ndarray:
     """Joints (61, 22, 3) of a walk on a circle, with planted feet and the skeleton's own bones."""
     from motion_lightning.data.programs.program import Program, Segment
