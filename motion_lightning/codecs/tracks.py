@@ -1,6 +1,5 @@
 """Tracks: displacements of points and of hands ↔ normalised x."""
 
-from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
@@ -30,12 +29,12 @@ class Moves(NamedTuple):
 class TrackCodec(nn.Module):
     """Normaliser of tracks. Each axis has one mean and deviation for all points, and one for all hands.
 
-    x (B, T - 1, N D + 2 (3 + 6)) holds slots 1 to T - 1: displacements point by point, then both hands' positions,
-    then their rotations, as ``slices`` names them. Slot 0 is zero by definition and hence not in x. Hands that are
-    not there are zero in x and cost nothing.
+    x (B, T - 1, 2 (3 + 6) + N D) holds slots 1 to T - 1: both hands' positions, their rotations, and then the tracks
+    point by point, as ``slices`` names them. Slot 0 is zero by definition and hence not in x. Hands that are not there
+    are zero in x and cost nothing.
 
     Args:
-        points, dims, steps: N, D and T of a clip.
+        points, dims, steps: N, D and T of a stored clip; a batch may have fewer points.
         hands: False leaves the hands out of x.
         fps: of the videos.
         stride: frames of the video a slot.
@@ -59,14 +58,17 @@ class TrackCodec(nn.Module):
         if steps < 2:
             raise UserError(f"codec.steps={steps}: slot 0 never moves, so that tracks need 2 slots at least")
         self.points, self.dims, self.steps, self.hands = points, dims, steps, 2 if hands else 0
-        widths = {"track": points * dims, "hand_position": 3 * self.hands, "hand_rotation": 6 * self.hands}
-        ends = [0, *accumulate(widths.values())]
-        self.slices = {name: slice(*ends) for name, ends in zip(widths, pairwise(ends), strict=True)}
-        self.weights = {"track": 1.0, "hand_position": position_weight, "hand_rotation": rotation_weight}
-        self.shape, self.fps = (ends[-1],), fps / stride
+        middle, end = 3 * self.hands, 9 * self.hands
+        self.slices = {
+            "hand_position": slice(0, middle),
+            "hand_rotation": slice(middle, end),
+            "track": slice(end, None),
+        }
+        self.weights = {"hand_position": position_weight, "hand_rotation": rotation_weight, "track": 1.0}
+        self.shape, self.fps = (end + points * dims,), fps / stride
         self.sizes = {"points": points, "dims": dims, "steps": steps - 1, "hands": self.hands}
-        self.register_buffer("mean", torch.zeros(ends[-1]))
-        self.register_buffer("std", torch.ones(ends[-1]))
+        self.register_buffer("mean", torch.zeros(self.shape))
+        self.register_buffer("std", torch.ones(self.shape))
 
     def length(self, frames: int) -> int:
         """Slots of x of a clip of so many slots."""
@@ -82,47 +84,49 @@ class TrackCodec(nn.Module):
             )
         numbers = store_statistics(store)
         for buffer, kind in ((self.mean, "mean"), (self.std, "std")):
-            rows = [getattr(numbers, f"{name}_{kind}") for name in ("displacement", "hand_uvd_disp", "hand_rot_disp")]
-            counts = (self.points, self.hands, self.hands)
+            rows = [getattr(numbers, f"{name}_{kind}") for name in ("hand_uvd_disp", "hand_rot_disp", "displacement")]
+            counts = (self.hands, self.hands, self.points)
             buffer.copy_(torch.cat([torch.tensor(row).repeat(n) for row, n in zip(rows, counts, strict=True)]))
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Metric batch → x (B, T - 1, F), zero where nothing is, and the mask (B, T - 1) of its slots."""
-        parts, mask = [batch.x], batch.mask[:, 1:]
-        if self.hands:
-            parts += [batch.cond.moves.position, batch.cond.moves.rotation]
-        metric = torch.cat([part[:, 1:].flatten(2) for part in parts], -1)
-        return torch.where(self._there(mask, batch.cond.hands), (metric - self.mean) / self.std, 0), mask
+        parts = [batch.cond.moves.position, batch.cond.moves.rotation, batch.x] if self.hands else [batch.x]
+        metric, mask = torch.cat([part[:, 1:].flatten(2) for part in parts], -1), batch.mask[:, 1:]
+        mean, std = (buffer[: metric.shape[-1]] for buffer in (self.mean, self.std))
+        return torch.where(self._there(metric, mask, batch), (metric - mean) / std, 0), mask
 
     def errors(self, squared: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Squared errors (B, T - 1, F) → weighted means (B,) over what is there; 0 of hands where there is none."""
-        there = self._there(mask, batch.cond.hands)
-        out = {}
-        for name, part in self.slices.items():
-            if part.stop > part.start:
-                count = there[..., part].sum((1, 2)).clamp(min=1)
-                out[name] = self.weights[name] * (squared * there)[..., part].sum((1, 2)) / count
-        return out
+        there = self._there(squared, mask, batch)
+        names = self.slices if self.hands else ["track"]
+        means = {
+            name: (squared * there)[..., part].sum((1, 2)) / there[..., part].sum((1, 2)).clamp(min=1)
+            for name in names
+            for part in [self.slices[name]]
+        }
+        return {name: self.weights[name] * mean for name, mean in means.items()}
 
     def decode(self, x: Tensor) -> Moves:
         """x (..., T - 1, F) → displacements in metric units with slot 0 before them, float32."""
-        metric = x.float() * self.std + self.mean
-        tracks, position, rotation = (metric[..., part] for part in self.slices.values())
+        metric = x.float() * self.std[: x.shape[-1]] + self.mean[: x.shape[-1]]
+        position, rotation, tracks = (metric[..., part] for part in self.slices.values())
 
         def whole(part: Tensor, still: Tensor, count: int) -> Tensor:
             part = part.unflatten(-1, (count, len(still)))  # (..., T - 1, count, ·)
             return torch.cat([still.expand_as(part[..., :1, :, :]), part], -3)
 
-        unturned = x.new_tensor([1, 0, 0, 0, 1, 0], dtype=torch.float32)
+        unturned = metric.new_tensor([1, 0, 0, 0, 1, 0])
         return Moves(
-            whole(tracks, unturned.new_zeros(self.dims), self.points),
+            whole(tracks, unturned.new_zeros(self.dims), tracks.shape[-1] // self.dims),
             whole(position, unturned.new_zeros(3), self.hands),
             sixd_to_matrix(whole(rotation, unturned, self.hands)),
         )
 
-    def _there(self, mask: Tensor, hands: HandCond) -> Tensor:
+    def _there(self, like: Tensor, mask: Tensor, batch: Batch) -> Tensor:
         """(B, T - 1, F) bool, False for slots that are padding and for hands that are not there."""
-        parts = [hands.present.new_ones(len(mask), self.points * self.dims)]
+        there = torch.ones_like(like[:, 0], dtype=torch.bool)
         if self.hands:
-            parts += [hands.present.repeat_interleave(n, 1) for n in (3, 6)]
-        return torch.cat(parts, 1)[:, None] & mask[..., None]
+            present = batch.cond.hands.present
+            there[:, self.slices["hand_position"]] = present.repeat_interleave(3, 1)
+            there[:, self.slices["hand_rotation"]] = present.repeat_interleave(6, 1)
+        return there[:, None] & mask[..., None]

@@ -86,9 +86,7 @@ class TrackDiT(nn.Module):
 
     def __init__(
         self,
-        points: int,
         dims: int,
-        steps: int,
         hands: int,
         text_dim: int,
         backbone: nn.Module,
@@ -102,8 +100,7 @@ class TrackDiT(nn.Module):
         super().__init__()
         if width % heads or width % 2:
             raise UserError(f"model.width={width} is no even multiple of model.heads={heads}: change one of them")
-        self.points, self.steps, self.hands, self.width = points, steps, hands, width
-        self.split = [points * dims, 3 * hands, 6 * hands]
+        self.dims, self.hands, self.width = dims, hands, width
         self.backbone, self.text_mask = backbone, text_mask
 
         self.picture = nn.Linear(backbone.width, width)
@@ -185,12 +182,13 @@ class TrackDiT(nn.Module):
         Returns:
             (B, T, F), zero for hands that are not there.
         """
-        track, *moves = x.split(self.split, -1)
-        moved = self.moved(track.unflatten(-1, (self.points, -1)))  # (B, T, N, W)
+        hands, count = 9 * self.hands, (x.shape[-1] - 9 * self.hands) // self.dims
+        moved = self.moved(x[..., hands:].unflatten(-1, (count, self.dims)))  # (B, T, N, W)
         there = ctx.present[:, None, :, None]  # (B, 1, H, 1)
         if self.hands:
-            hands = torch.cat([part.unflatten(-1, (self.hands, -1)) for part in moves], -1)  # (B, T, H, 9)
-            moved = torch.cat([moved, self.hand_moved(hands * there)], 2)
+            parts = x[..., :hands].split([3 * self.hands, 6 * self.hands], -1)
+            hand = torch.cat([part.unflatten(-1, (self.hands, -1)) for part in parts], -1)  # (B, T, H, 9)
+            moved = torch.cat([moved, self.hand_moved(hand * there)], 2)
         start = self.start.expand_as(moved[:, :1])
         slots = self.slot(sinusoid(torch.arange(x.shape[1] + 1, device=x.device), self.width))  # (T + 1, W)
         h = self.token(ctx.points[:, None] + torch.cat([start, moved], 1) + slots[:, None])  # (B, T + 1, P, W)
@@ -202,11 +200,11 @@ class TrackDiT(nn.Module):
             h = block(h, c, scene, ctx.seen, valid)
         shift, scale = self.modulation(c).chunk(2, dim=-1)
         h = modulate(self.norm(h), shift, scale).unflatten(1, (*valid.shape[1:], -1))[:, 1:]  # (B, T, P, W)
-        out = [self.out(h[:, :, : self.points]).flatten(2)]
-        if self.hands:
-            hands = self.hand_out(h[:, :, self.points :]) * there  # (B, T, H, 9)
-            out += [hands[..., :3].flatten(2), hands[..., 3:].flatten(2)]
-        return torch.cat(out, -1)
+        out = self.out(h[:, :, :count]).flatten(2)  # (B, T, N D)
+        if not self.hands:
+            return out
+        hand = self.hand_out(h[:, :, count:]) * there  # (B, T, H, 9)
+        return torch.cat([hand[..., :3].flatten(2), hand[..., 3:].flatten(2), out], -1)
 
     def _pictures(self, frames: Tensor) -> Tensor:
         """(B, F, C, H, W) → tokens (B, F h w, W) that know where and when they are."""
