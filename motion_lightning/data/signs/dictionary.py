@@ -1,12 +1,13 @@
 """From words to stored signs without a network: what is looked up is joined and smoothed.
 
-The baseline of A. Moryossef et al., An Open-Source Gloss-Based Baseline for Spoken to Signed Language Translation (2023):
-text to gloss, gloss to a sign of the lexicon, signs one after another. Here all of it is taken from a store: which word
-calls for which sign by counting, the signs from the clips of one signer.
+The baseline of A. Moryossef et al., An Open-Source Gloss-Based Baseline for Spoken to Signed Language Translation
+(2023): text to gloss, gloss to a sign of the lexicon, signs one after another. Here all of it is taken from a store:
+which word calls for which sign by counting, the signs from the clips of one signer.
 """
 
 import re
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -26,10 +27,10 @@ def words(text: str) -> set[str]:
 class Dictionary:
     """Words, the signs that they call for, and one example of each sign.
 
-    ``meanings`` has the signs of each word that is in ``SEEN`` captions or more, a share ``SURE`` of them with the sign;
-    ``order`` where in a sentence a sign stands on average; ``signs`` the frames (n, K, D + 1) of each, from the signer
-    who shows most of them, of middle length; ``pause`` the frames between two signs, and ``rest`` the frame
-    that everything begins and ends with.
+    ``meanings`` has, for each word that is in ``SEEN`` captions or more, the signs that a share ``SURE`` of these come
+    with; ``order`` where in a sentence a sign stands on average; ``signs`` the frames (n, K, D + 1) of each, from the
+    signer who shows most of them, of middle length; ``pause`` the frames between two signs, and ``rest`` the frame that
+    everything begins and ends with.
 
     Args:
         split: training clips; their tags hold ``gloss``, ``spans`` and ``signer``.
@@ -54,7 +55,7 @@ class Dictionary:
             for k, (sign, span) in enumerate(zip(gloss, spans, strict=True)):
                 places[sign].append(k / max(1, len(gloss) - 1))
                 examples[signer][sign].append((i, *span))
-            pauses += [start - end for (_, end), (start, _) in zip(spans[:-1], spans[1:], strict=True)]
+            pauses += [start - end for (_, end), (start, _) in pairwise(spans)]
             rest.setdefault(signer, i)
         self.meanings = {
             word: [sign for sign, count in together[word].items() if count >= SURE * told[word]]
@@ -62,13 +63,12 @@ class Dictionary:
             if told[word] >= SEEN
         }
         self.order = {sign: float(np.mean(at)) for sign, at in places.items()}
-        self.signer = max(
-            sorted(examples), key=lambda name: (len(examples[name]), sum(map(len, examples[name].values())))
-        )
+        known = {name: (len(signs), sum(map(len, signs.values()))) for name, signs in examples.items()}
+        self.signer = max(sorted(known), key=known.__getitem__)
         self.signs = {}
         for sign in self.order:
-            known = examples[self.signer].get(sign) or max((e[sign] for e in examples.values()), key=len)
-            i, start, end = sorted(known, key=lambda example: example[2] - example[1])[len(known) // 2]
+            shown = examples[self.signer].get(sign) or max((e[sign] for e in examples.values()), key=len)
+            i, start, end = sorted(shown, key=lambda example: example[2] - example[1])[len(shown) // 2]
             self.signs[sign] = split.features(i)[start:end]
         self.pause = round(float(np.median(pauses))) if pauses else 1
         self.rest = split.features(rest[self.signer])[:1]
