@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 from motion_lightning.data.quotas import Quotas
 from motion_lightning.errors import UserError
 
-ORDER, WINDOW, DRAW, QUOTA = range(4)  # streams of random numbers
+ORDER, WINDOW, DRAW, QUOTA, AUGMENT = range(5)  # streams of random numbers
 
 
 class Draw(NamedTuple):
@@ -20,6 +20,7 @@ class Draw(NamedTuple):
     caption: float
     crop: float
     frames: int  # of the longest clip in the global batch, so that all ranks pad alike
+    seed: int  # of its augmentation
 
 
 class StepBatchSampler(Sampler[list[Draw]]):
@@ -75,14 +76,15 @@ class StepBatchSampler(Sampler[list[Draw]]):
         """This rank's part of the batch of ``step``."""
         clips = self._window(step // self.bucket)[step % self.bucket]  # (batch_size,)
         fractions = self._random(DRAW, step).random((self.batch_size, 2))
+        seeds = self._random(AUGMENT, step).integers(2**63, size=self.batch_size)
         frames = int(self.lengths[clips].max())
         share = slice(
             self.rank * self.batch_size // self.world_size,
             (self.rank + 1) * self.batch_size // self.world_size,
         )
         return [
-            Draw(int(clip), *fraction, frames)
-            for clip, fraction in zip(clips[share], fractions[share].tolist(), strict=True)
+            Draw(int(clip), *fraction, frames, seed)
+            for clip, fraction, seed in zip(clips[share], fractions[share].tolist(), seeds[share].tolist(), strict=True)
         ]
 
     def _window(self, index: int) -> np.ndarray:

@@ -4,12 +4,16 @@ Displacements that are divided by a deviation for each axis must not be turned: 
 not here, for a flip changes the words: ``TrackCorpus(mirror=True)`` makes mirrored clips with captions of their own.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.tracks.condition import HandCond, HandMoves, TrackCond
+from motion_lightning.errors import UserError
 from motion_lightning.motion.rotations import matrix_to_sixd, sixd_to_matrix
 
 STRENGTHS = (1.0, 0.5, 0.25)  # tried in turn until all points stay in the picture; else nothing is done
@@ -74,21 +78,40 @@ class TrackAugment:
         rotate: degrees to either side.
         zoom: share by which a picture grows or shrinks at most.
         shift: share of the image to any side.
+        points: so many of each clip's points, drawn at random, are left; None leaves all.
+        hands: False leaves the hands where they were, as a source of this did: they come off the pictures.
     """
 
-    def __init__(self, rotate: float = 10.0, zoom: float = 0.15, shift: float = 0.05):
-        self.rotate, self.zoom, self.shift = rotate, zoom, shift
+    def __init__(
+        self,
+        rotate: float = 10.0,
+        zoom: float = 0.15,
+        shift: float = 0.05,
+        points: int | None = None,
+        hands: bool = True,
+    ):
+        self.rotate, self.zoom, self.shift, self.points, self.hands = rotate, zoom, shift, points, hands
 
-    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch warped, from the generator's next 4 B numbers. The query points stay in [0, 1]."""
-        draw = torch.rand(len(batch.x), 4, generator=generator, device=generator.device).to(batch.x) * 2 - 1
+    def __call__(self, batch: Batch, seeds: Sequence[int]) -> Batch:
+        """The batch warped, each row as its seed says. The query points stay in [0, 1]."""
+        random = [np.random.default_rng(seed) for seed in seeds]
+        draw = torch.from_numpy(np.stack([row.random(4) for row in random])).to(batch.x) * 2 - 1
         size = batch.cond.frames.shape[-2:]
         strength = draw.new_zeros(len(draw), 1)
         for share in reversed(STRENGTHS):  # the strongest that fits is written last
             inside = self._warp(draw * share, size).points(batch.cond.query)[..., :2]
             fits = ((inside >= 0) & (inside <= 1)).flatten(1).all(1, keepdim=True)
             strength = torch.where(fits, share, strength)
-        return warp_batch(batch, self._warp(draw * strength, size))
+        warped = warp_batch(batch, self._warp(draw * strength, size))
+        if not self.hands:
+            warped = warped._replace(cond=warped.cond._replace(hands=batch.cond.hands, moves=batch.cond.moves))
+        if self.points is None:
+            return warped
+        count = batch.x.shape[2]
+        if self.points > count:
+            raise UserError(f"loader.augment.points={self.points}: the clips have {count} points; take at most those")
+        kept = torch.from_numpy(np.stack([row.permutation(count)[: self.points] for row in random]))
+        return take_points(warped, kept.to(batch.x.device))
 
     def _warp(self, draw: Tensor, size: tuple[int, int]) -> Warp:
         angle, zoom, shift = draw[:, 0], draw[:, 1], draw[:, 2:]
@@ -112,3 +135,10 @@ def warp_batch(batch: Batch, warp: Warp) -> Batch:
     depth = None if cond.depth is None else warp.pictures(cond.depth, mode="nearest")
     cond = cond._replace(frames=frames, query=warp.points(cond.query), depth=depth, hands=hands, moves=moves)
     return batch._replace(x=warp.vectors(batch.x), cond=cond)
+
+
+def take_points(batch: Batch, kept: Tensor) -> Batch:
+    """Of each row the points with the numbers ``kept`` (B, K)."""
+    row = torch.arange(len(kept), device=kept.device)[:, None]
+    x = batch.x.transpose(1, 2)[row, kept].transpose(1, 2)  # (B, T, K, D)
+    return batch._replace(x=x, cond=batch.cond._replace(query=batch.cond.query[row, kept]))

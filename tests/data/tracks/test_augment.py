@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motion_lightning.data.batch import Batch, Info, TextCond
-from motion_lightning.data.tracks.augment import TrackAugment, Warp, warp_batch
+from motion_lightning.data.tracks.augment import TrackAugment, Warp, take_points, warp_batch
 from motion_lightning.data.tracks.condition import HandCond, HandMoves, TrackCond
+from motion_lightning.errors import UserError
 from motion_lightning.motion.rotations import matrix_to_sixd, quat_to_matrix, sixd_to_matrix
 
 SIZE = (24, 32)  # not square
@@ -145,9 +146,9 @@ def test_query_points_stay_in_the_picture(seed, rotate, zoom, shift):
     batch = batch_of(seed)
     batch = batch._replace(cond=batch.cond._replace(depth=None))
     augment = TrackAugment(rotate, zoom, shift)
-    one, two = (augment(batch, torch.Generator().manual_seed(seed)) for _ in range(2))
+    one, two = (augment(batch, range(seed, seed + 3)) for _ in range(2))
     assert ((one.cond.query[..., :2] >= 0) & (one.cond.query[..., :2] <= 1)).all()
-    torch.testing.assert_close(one.x, two.x, rtol=0, atol=0)  # the generator decides
+    torch.testing.assert_close(one.x, two.x, rtol=0, atol=0)  # the seeds decide
     assert one.cond.depth is None and one.cond.text is batch.cond.text
 
 
@@ -156,8 +157,43 @@ def test_warps_are_weaker_where_points_are_near_the_border():
     batch.cond.query[0, 0, :2] = 0  # any turn or shift may take it out
     augment, moved = TrackAugment(30, 0.3, 0.2), []
     for seed in range(20):
-        got = augment(batch, torch.Generator().manual_seed(seed)).cond.query
+        got = augment(batch, range(3 * seed, 3 * seed + 3)).cond.query
         assert ((got[..., :2] >= 0) & (got[..., :2] <= 1)).all()
         moved.append((got - batch.cond.query).abs().amax((1, 2)))
     rows = torch.stack(moved).mean(0)
     assert rows[0] < 0.8 * rows[1:].min()
+
+
+def test_a_row_is_warped_by_its_own_seed():
+    """Whatever else is in the batch: so processes that share a batch draw what one would."""
+    batch, augment = batch_of(3), TrackAugment(points=4)
+    whole = augment(batch, [5, 6, 7])
+    row = [part[1:2] for part in (batch.x, batch.cond.frames, batch.cond.query)]
+    one = TrackCond(
+        *(type(part)(*(field[1:2] for field in part)) if isinstance(part, tuple) else part[1:2] for part in batch.cond)
+    )
+    alone = augment(Batch(row[0], batch.mask[1:2], one, batch.info), [6])
+    torch.testing.assert_close(alone.x, whole.x[1:2])
+    torch.testing.assert_close(alone.cond.query, whole.cond.query[1:2])
+    torch.testing.assert_close(alone.cond.frames, whole.cond.frames[1:2])
+
+
+def test_some_points_are_left_with_their_own_moves():
+    batch = batch_of(4)
+    got = take_points(batch, torch.tensor([[5, 0], [2, 3], [1, 1]]))
+    assert got.x.shape == (3, 5, 2, 3) and got.cond.query.shape == (3, 2, 3)
+    torch.testing.assert_close(got.x[1, :, 1], batch.x[1, :, 3])
+    torch.testing.assert_close(got.cond.query[0, 0], batch.cond.query[0, 5])
+    assert TrackAugment(points=4)(batch, range(3)).x.shape == (3, 5, 4, 3)
+    with pytest.raises(UserError, match=r"loader\.augment\.points=7.* 6 points"):
+        TrackAugment(points=7)(batch, range(3))
+
+
+def test_hands_left_out_come_off_the_pictures():
+    """The source's fault, on demand: points move with the picture, hands do not."""
+    batch = batch_of(5)
+    right, wrong = (TrackAugment(30, 0.3, 0.2, hands=hands)(batch, [1, 2, 3]) for hands in (True, False))
+    torch.testing.assert_close(wrong.x, right.x)
+    torch.testing.assert_close(wrong.cond.moves, batch.cond.moves)
+    torch.testing.assert_close(wrong.cond.hands, batch.cond.hands)
+    assert (right.cond.hands.position - batch.cond.hands.position).abs().max() > 0.01
