@@ -1,8 +1,10 @@
 """What stands between the network's raw output and x0_hat.
 
-Both classes answer one question at a noisy x_t (B, T, D) with timesteps t (B,) and mask (B, T): what does the network
+Every class answers one question at a noisy x_t (B, T, ...) with timesteps t (B,) and mask (B, T): what does the network
 see, what does its output mean, and what should it have said? The answer is a :class:`View`. If the condition alone
-leads to expect a motion, that is the ``centre`` (B, T, D).
+leads to expect a motion, that is the ``centre`` (B, T, ...).
+
+``features`` is how many numbers a frame of x has; only the Wiener filter has to know.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,23 +13,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from motion_lightning.diffusion.process import Process, over
+from motion_lightning.diffusion.process import TARGETS, Process, over
 from motion_lightning.errors import UserError
 
 
 class View(NamedTuple):
     """The network's side of a noisy x_t."""
 
-    inputs: Tensor  # (B, T, D) what it sees
+    inputs: Tensor  # (B, T, ...) what it sees
+    time: Tensor  # (B,) what it is told of the noise
     x0: Callable[[Tensor], Tensor]  # its output → x0_hat
     target: Callable[[Tensor], Tensor]  # x0 → what its output should have been
 
 
 class Plain(nn.Module):
-    """The network sees x_t and predicts ``target``: "eps", "x0" or "v". It needs no statistics, and no centre."""
+    """The network sees x_t and t and predicts ``target``: "eps", "x0", "v" or "velocity". It needs no statistics."""
 
-    def __init__(self, process: Process, features: int, target: str = "x0"):
+    def __init__(self, process: Process, features: int = 0, target: str = "x0"):
         super().__init__()
+        if target not in TARGETS:
+            raise UserError(f"diffusion.precondition.target={target} is unknown; choose one of {', '.join(TARGETS)}")
+        if target == "eps" and process.schedule == "flow":
+            raise UserError(
+                "diffusion.precondition.target=eps does not go with diffusion.process.schedule=flow, which starts at "
+                "pure noise, where eps says nothing of x0; take velocity, v or x0"
+            )
         self.process, self.features, self.kind = process, features, target
 
     def fit(self, clips: Sequence[Tensor]) -> None:
@@ -37,9 +47,56 @@ class Plain(nn.Module):
         convert = self.process.convert
         return View(
             x_t,
-            lambda output: convert(output, self.kind, "x0", x_t, t),
+            t,
+            lambda output: convert(output.to(x_t), self.kind, "x0", x_t, t),
             lambda x0: convert(x0, "x0", self.kind, x_t, t),
         )
+
+
+class Karras(nn.Module):
+    """EDM's preconditioning (Karras et al. 2022, eq. 7 and table 1): input and target have unit variance at every t.
+
+    Their x is data of scale 1 with noise sigma = s / a beside it, here x_t / a, for any path; what they call c_skip,
+    c_out and c_in is written so that it stays finite where a flow has no data left. The network is told c_noise =
+    ln(sigma) / 4 in thousandths, the unit of sinusoids made for 1000 timesteps. An output of zero is the best estimate
+    c_skip x that knows but one number of the data: sigma_data, the root of the mean square of x over training clips.
+    Around a centre it estimates what x0 has beside it.
+    """
+
+    kind = "residual"
+    sigma_data: Tensor
+
+    def __init__(self, process: Process, features: int = 0):
+        super().__init__()
+        self.process = process
+        self.register_buffer("sigma_data", torch.ones(()))
+
+    def fit(self, clips: Sequence[Tensor]) -> None:
+        """Take sigma_data of training clips, each (T, ...)."""
+        total, count = 0.0, 0
+        for clip in clips:
+            total, count = total + clip.double().square().sum(), count + clip.numel()
+        self.sigma_data.copy_((total / count).sqrt().clamp(min=1e-4))
+
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor, centre: Tensor | None = None) -> View:
+        a, s, sigma_data = self.process.a(t), self.process.s(t), self.sigma_data.to(self.process.power)
+        scale = (s.square() + (a * sigma_data).square()).sqrt()  # deviation of x_t, a sqrt(sigma² + sigma_data²)
+        c_in, c_skip, c_out = 1 / scale, a * sigma_data.square() / scale.square(), s * sigma_data / scale
+        if centre is None:
+            estimate = over(c_skip, x_t) * x_t
+        else:
+            estimate = centre + over(c_skip, x_t) * (x_t - over(a, x_t) * centre)
+        c_out = over(c_out, x_t)
+        return View(
+            over(c_in, x_t) * x_t,
+            self.time(t),
+            lambda output: estimate + c_out * output,
+            lambda x0: (x0 - estimate) / c_out,
+        )
+
+    def time(self, t: Tensor) -> Tensor:
+        """1000 c_noise, float32; pure noise, half a step beyond the last sigma of a flow."""
+        return 250 * self.process.sigma(t).clamp(max=2 * self.process.steps).log().float()
 
 
 class Wiener(nn.Module):
@@ -73,6 +130,11 @@ class Wiener(nn.Module):
     def fit(self, clips: Sequence[Tensor]) -> None:
         """Take the covariance over features and time of training clips, each (T, D) and of mean 0."""
         frames = torch.cat([*clips]).double()
+        if frames.ndim != 2:
+            shape = "x".join(map(str, frames.shape[1:]))
+            raise UserError(
+                f"diffusion=wiener filters rows of numbers, and a frame is {shape} here; take diffusion=edm"
+            )
         _, basis = torch.linalg.eigh(frames.T @ frames / len(frames))
         middle, count = self.taps // 2, 0
         covariance = torch.zeros(len(basis), self.taps, self.taps, dtype=torch.float64)  # (D, taps, taps)
@@ -104,6 +166,7 @@ class Wiener(nn.Module):
             estimate = rotate(centre, self.basis) + self.estimate(left, t, mask)
         return View(
             estimate,
+            t,
             lambda output: rotate(estimate + error * output, self.basis.T),
             lambda x0: (rotate(x0, self.basis) - estimate) / error,
         )

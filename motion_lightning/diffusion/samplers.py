@@ -20,7 +20,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[Tensor], Tensor]
 Progress = Callable[[list], Iterable]
 
-SPACINGS = ("trailing", "leading", "linspace")
+SPACINGS = ("trailing", "leading", "linspace", "karras")
 
 
 def ddpm(
@@ -65,23 +65,37 @@ def ddim(
     return x
 
 
-def spaced(steps_total: int, n: int, spacing: str = "trailing") -> Tensor:
-    """n of the timesteps 0 ... steps_total - 1, descending, (n,) long (Lin et al. 2024, table 2).
+def spaced(process: Process | int, n: int, spacing: str = "trailing", rho: float = 7.0) -> Tensor:
+    """n timesteps of a process, descending, (n,) long (Lin et al. 2024, table 2).
 
     ``trailing`` starts at the last timestep, where x_t is noise; ``leading`` ends at 0 and starts below
     the last one, where the denoiser expects signal that pure noise does not have; ``linspace`` has both ends.
+    ``karras`` has both ends, and steps between that are even in sigma^(1 / rho) (Karras et al. 2022, eq. 5), each
+    moved to the timestep whose sigma is nearest in proportion. All but that ask for no more than the number of
+    timesteps.
     """
-    if not 1 <= n <= steps_total:
-        raise UserError(f"cannot walk {n} steps on a schedule of {steps_total}; choose 1 to {steps_total}")
+    total = process if isinstance(process, int) else process.steps
+    if not 1 <= n <= total:
+        raise UserError(f"cannot walk {n} steps on a schedule of {total}; choose 1 to {total}")
     if spacing == "trailing":
-        chosen = np.round(steps_total - np.arange(n) * steps_total / n) - 1
+        chosen = np.round(total - np.arange(n) * total / n) - 1
     elif spacing == "leading":
-        chosen = np.arange(n)[::-1] * (steps_total // n)
+        chosen = np.arange(n)[::-1] * (total // n)
     elif spacing == "linspace":
-        chosen = np.round(np.linspace(steps_total - 1, 0, n))
+        chosen = np.round(np.linspace(total - 1, 0, n))
+    elif spacing == "karras" and isinstance(process, Process):
+        chosen = _karras(process, n, rho)
     else:
         raise UserError(f"unknown spacing {spacing!r}; choose one of {', '.join(SPACINGS)}")
     return torch.from_numpy(chosen.astype(np.int64))
+
+
+def _karras(process: Process, n: int, rho: float) -> np.ndarray:
+    sigma = process.sigma(torch.arange(process.steps)).cpu().clamp(max=2.0 * process.steps).numpy()  # finite, rising
+    wanted = np.linspace(sigma[-1] ** (1 / rho), sigma[0] ** (1 / rho), n) ** rho
+    nearest = np.abs(np.log(sigma) - np.log(wanted)[:, None]).argmin(1)
+    order = np.arange(n)  # where sigmas are closer than timesteps, the next free ones
+    return np.maximum(np.minimum.accumulate(nearest + order) - order, n - 1 - order)
 
 
 def _jumps(timesteps: Tensor, process: Process) -> list[tuple[int, int]]:

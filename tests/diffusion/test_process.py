@@ -1,5 +1,7 @@
 """The process against closed forms, its own iterated chain, and round trips of its conversions."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +11,9 @@ from motion_lightning.diffusion.process import SCHEDULES, TARGETS, Process
 from motion_lightning.errors import UserError
 
 PROCESSES = {schedule: Process(schedule, 1000) for schedule in SCHEDULES}
+ONE, ZERO = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
+UNIT = (ONE, ZERO), (ZERO, ONE)
+VARIANCE_PRESERVING = [schedule for schedule in SCHEDULES if schedule != "flow"]
 
 
 def betas(process):
@@ -84,7 +89,7 @@ def test_clean_data_is_one_step_before_the_first():
     schedule=st.sampled_from(SCHEDULES),
     source=st.sampled_from(TARGETS),
     target=st.sampled_from(TARGETS),
-    t=st.lists(st.integers(0, 999), min_size=1, max_size=4),
+    t=st.lists(st.integers(0, 998), min_size=1, max_size=4),  # at 999 a flow has nothing that eps could tell
     seed=st.integers(0, 2**31),
 )
 def test_conversions_round_trip_and_agree_with_the_definitions(schedule, source, target, t, seed):
@@ -92,14 +97,48 @@ def test_conversions_round_trip_and_agree_with_the_definitions(schedule, source,
     generator = torch.Generator().manual_seed(seed)
     x0, eps = torch.randn(2, len(t), 6, generator=generator, dtype=torch.float64)
     a, s = process.a(t)[:, None], process.s(t)[:, None]
-    truth = {"x0": x0, "eps": eps, "v": a * eps - s * x0}
+    truth = {"x0": x0, "eps": eps, "v": a * eps - s * x0, "velocity": eps - x0}
     x_t = process.noise(x0, t, eps)
     there = process.convert(truth[source], source, target, x_t, t)
     torch.testing.assert_close(there, truth[target], rtol=0, atol=1e-10)
     torch.testing.assert_close(process.convert(there, target, source, x_t, t), truth[source], rtol=0, atol=1e-10)
 
 
+def test_a_flow_is_the_straight_line_from_data_to_noise():
+    process, t = PROCESSES["flow"], torch.arange(-1, 1000)
+    time = (t.double() + 1) / 1000
+    torch.testing.assert_close(process.s(t), time, rtol=0, atol=1e-15)
+    torch.testing.assert_close(process.a(t), 1 - time, rtol=0, atol=1e-15)
+    torch.testing.assert_close(process.snr(t[1:]), ((1 - time) / time)[1:] ** 2, rtol=1e-12, atol=0)
+    assert process.sigma(999).isinf() and process.a(999) == 0
+    x0, eps = torch.randn(2, 1, 4, dtype=torch.float64)
+    a, b = (process.noise(x0, t, eps) for t in (300, 700))
+    torch.testing.assert_close((b - a) / 0.4, process.convert(x0, "x0", "velocity", a, 300), rtol=0, atol=1e-10)
+
+
+def test_pure_noise_knows_x0_by_every_target_but_eps():
+    process, t = PROCESSES["flow"], torch.tensor([3, 999])
+    x0, eps = torch.randn(2, 2, 4, dtype=torch.float64)
+    x_t = process.noise(x0, t, eps)
+    for target in ("v", "velocity"):
+        value = process.convert(x0, "x0", target, x_t, t)
+        torch.testing.assert_close(process.convert(value, target, "x0", x_t, t), x0, rtol=0, atol=1e-10)
+    torch.testing.assert_close(process.convert(x0, "x0", "eps", x_t, t), eps, rtol=0, atol=1e-10)
+    with pytest.raises(UserError, match="velocity, v or x0"):
+        process.convert(eps, "eps", "x0", x_t, t)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
+def test_gain_is_how_an_error_of_x0_shows_in_a_target(schedule):
+    process, t = PROCESSES[schedule], torch.arange(1000)
+    x_t, x0, error = torch.randn(3, 1000, 2, dtype=torch.float64)
+    for target in TARGETS:
+        right, wrong = (process.convert(x, "x0", target, x_t, t) for x in (x0, x0 + error))
+        seen = ((wrong - right) / error).square()[:, 0]
+        torch.testing.assert_close(process.gain(target, t), seen, rtol=1e-6, atol=1e-15)
+
+
+@pytest.mark.parametrize("schedule", VARIANCE_PRESERVING)
 def test_posterior_mean_from_eps_is_that_from_x0(schedule):
     """Ho et al. 2020: eq. 7 (from x0) against eq. 11 (from eps)."""
     process, t = PROCESSES[schedule], torch.arange(1000)
@@ -114,25 +153,53 @@ def test_posterior_mean_from_eps_is_that_from_x0(schedule):
     assert (variance <= beta).all()
 
 
-def test_posterior_of_a_jump_is_bayes_rule():
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(("t", "t_prev"), [(700, 200), (700, 699), (1, 0), (998, 5)])
+def test_posterior_of_a_jump_is_bayes_rule(schedule, t, t_prev):
     """For one scalar: q(x_p | x_t, x0) is proportional to q(x_t | x_p) q(x_p | x0), Gaussians both."""
-    process, t, t_prev = PROCESSES["cosine"], 700, 200
-    now, before = process.alpha_bar[t], process.alpha_bar[t_prev]
+    process = PROCESSES[schedule]
     x0, x_t = torch.tensor([0.7, -1.3], dtype=torch.float64)
-    step = (now / before).sqrt()
-    likelihood, prior = step**2 / (1 - step**2), 1 / (1 - before)  # precisions of x_p
-    expected = (likelihood * x_t / step + prior * before.sqrt() * x0) / (likelihood + prior)
+    step = process.a(t) / process.a(t_prev)
+    likelihood = step**2 / (process.s(t) ** 2 - step**2 * process.s(t_prev) ** 2)  # precisions of x_p
+    prior = process.s(t_prev) ** -2
+    expected = (likelihood * x_t / step + prior * process.a(t_prev) * x0) / (likelihood + prior)
     mean, variance = process.q_posterior(x0[None], x_t[None], t, t_prev)
     torch.testing.assert_close(mean.squeeze(), expected, rtol=1e-10, atol=0)
     torch.testing.assert_close(variance.squeeze(), 1 / (likelihood + prior), rtol=1e-10, atol=0)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_posterior_ends_at_the_data_and_starts_at_anything(schedule):
+    process, (x0, x_t) = PROCESSES[schedule], torch.randn(2, 1, 3, dtype=torch.float64)
+    mean, variance = process.q_posterior(x0, x_t, 40, -1)
+    torch.testing.assert_close(mean, x0, rtol=0, atol=1e-12)
+    assert variance == 0
+    mean, variance = process.q_posterior(x0, x_t, 999, 500)
+    if schedule == "flow":  # pure noise says nothing: what is left is q(x_p | x0)
+        torch.testing.assert_close(mean, process.a(500) * x0, rtol=0, atol=1e-12)
+        torch.testing.assert_close(variance.squeeze(), process.s(500) ** 2)
+
+
+def test_walking_the_posteriors_keeps_the_marginals():
+    """x0 of unit variance: a² + s² at every timestep, whatever the path and the jumps."""
+    for process in PROCESSES.values():
+        chain = [999, 600, 301, 300, 10, 0, -1]
+        joint = torch.tensor([1.0, process.a(999), process.a(999) ** 2 + process.s(999) ** 2]).double()  # x0², x0 x, x²
+        for t, t_prev in pairwise(chain):
+            c0, c1 = (process.q_posterior(*pair, t, t_prev).mean.squeeze() for pair in UNIT)
+            variance = process.q_posterior(*UNIT[0], t, t_prev).variance.squeeze()
+            x0_x, x_x = joint[1:]
+            joint[1], joint[2] = c0 + c1 * x0_x, c0**2 + 2 * c0 * c1 * x0_x + c1**2 * x_x + variance
+            expected = process.a(t_prev) ** 2 + process.s(t_prev) ** 2
+            torch.testing.assert_close(joint[1:], torch.stack([process.a(t_prev), expected]), rtol=0, atol=1e-9)
+
+
 def test_the_table_moves_but_is_neither_cast_nor_saved():
     process = Process("cosine", 100)
-    table = process.alpha_bar.clone()
+    table = process.alpha_bar
     assert process.half().float().alpha_bar.dtype == torch.float64
     assert torch.equal(process.alpha_bar, table)
-    assert process.to("meta").alpha_bar.device.type == "meta"
+    assert process.to("meta").alpha_bar.device.type == process.power.device.type == "meta"
     assert not process.state_dict()
 
 
@@ -141,5 +208,7 @@ def test_bad_input_is_explained():
         Process("sigmoid")
     with pytest.raises(UserError, match="more steps"):
         Process("linear", 10)
-    with pytest.raises(UserError, match="eps, x0, v"):
+    with pytest.raises(UserError, match="more steps"):
+        Process("flow", 1)
+    with pytest.raises(UserError, match="eps, x0, v, velocity"):
         PROCESSES["linear"].convert(torch.zeros(1, 1), "noise", "x0", torch.zeros(1, 1), 0)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motion_lightning.diffusion.process import Process
+from motion_lightning.diffusion.process import SCHEDULES, Process
 from motion_lightning.diffusion.samplers import SPACINGS, ddim, ddpm, spaced
 from motion_lightning.errors import UserError
 
@@ -80,9 +80,10 @@ def test_progress_wraps_the_steps_and_low_precision_of_the_denoiser_does_not_spr
 @pytest.mark.parametrize("spacing", SPACINGS)
 @given(data=st.data())
 def test_spacings_descend_within_the_chain(spacing, data):
-    total = data.draw(st.integers(1, 1500))
+    total = data.draw(st.integers(2, 1500))
     n = data.draw(st.integers(1, total))
-    chain = spaced(total, n, spacing)
+    schedule = data.draw(st.sampled_from(["cosine", "flow"]))
+    chain = spaced(Process(schedule, total), n, spacing)
     assert chain.shape == (n,)
     assert chain.dtype == torch.long
     assert (chain.diff() < 0).all()
@@ -90,6 +91,25 @@ def test_spacings_descend_within_the_chain(spacing, data):
     assert chain[0] < total
     if spacing != "leading":
         assert chain[0] == total - 1
+
+
+@pytest.mark.parametrize("schedule", ["linear", "scaled_linear"])
+def test_karras_spacing_is_even_in_the_seventh_root_of_sigma(schedule):
+    """To the width of a timestep, as long as steps are further apart than timesteps."""
+    process = Process(schedule)
+    chain = spaced(process, 20, "karras")
+    root = process.sigma(torch.arange(1000)) ** (1 / 7)
+    width = root.diff()[chain.clamp(1, 998)].maximum(root.diff()[chain.clamp(1, 998) - 1])
+    off = root[chain] - torch.linspace(root[-1].item(), root[0].item(), 20)
+    assert (off.abs() <= width)[chain > 20].all()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_karras_spacing_has_both_ends_and_no_timestep_twice(schedule):
+    process = Process(schedule)
+    for n in (2, 20, 500, 1000):
+        chain = spaced(process, n, "karras")
+        assert chain[0] == 999 and chain[-1] == 0 and (chain.diff() < 0).all()
 
 
 def test_spacings_are_the_published_ones():
@@ -103,7 +123,7 @@ def test_bad_input_is_explained():
     x = torch.zeros(1, 1)
     with pytest.raises(UserError, match="1 to 10"):
         spaced(10, 11)
-    with pytest.raises(UserError, match="trailing, leading"):
+    with pytest.raises(UserError, match="trailing, leading, linspace, karras"):
         spaced(10, 5, "even")
     with pytest.raises(UserError, match="eta = 0"):
         ddim(lambda x, t: x, x, PROCESS, CHAIN, eta=0.5)
