@@ -29,24 +29,27 @@ class PoseCorpus:
         corpus: of motions.
         mode: "first" frame (mostly near neutral), "middle" frame, or "extreme": the one that is farthest from the
             clip's mean pose.
+        sliced: instead of the pose the first 3 J of the frame's features, as if these were joints: four numbers of
+            the root and the other joints' positions but for one number. It is there to show what comes of that.
 
     Raises UserError for an unknown mode and a corpus of something else.
     """
 
     name, representation, min_frames = "poses", "pose", 1
 
-    def __init__(self, corpus: Corpus, mode: str = "extreme"):
+    def __init__(self, corpus: Corpus, mode: str = "extreme", sliced: bool = False):
         if mode not in MODES:
             raise UserError(f"mode={mode} is unknown; a pose is the {', '.join(MODES)} frame of its clip")
         if corpus.representation != "motion":
             raise UserError(f"poses are frames of motions, and {corpus.name} holds {corpus.representation}")
-        self.corpus, self.mode = corpus, mode
+        self.corpus, self.mode, self.sliced = corpus, mode, sliced
         self.skeleton, self.fps = corpus.skeleton, corpus.fps
 
     @property
     def about(self) -> dict[str, str]:
         """That of the motions."""
         title = f"{self.corpus.about['title']}, the {self.mode} pose of each clip"
+        title += ", a slice of its features" if self.sliced else ""
         return self.corpus.about | {"title": title}
 
     def __len__(self) -> int:
@@ -58,7 +61,8 @@ class PoseCorpus:
             "source": self.corpus.fingerprint(),
             "min_frames": self.corpus.min_frames,
         }
-        return {"version": VERSION, "mode": self.mode, "motions": motions}
+        sliced = {"sliced": True} if self.sliced else {}
+        return {"version": VERSION, "mode": self.mode, "motions": motions} | sliced
 
     def clips(self, start: int = 0) -> Iterator[Clip | Rejected]:
         """A pose for each clip, in the order of the motions."""
@@ -75,7 +79,10 @@ class PoseCorpus:
         poses = poses_of(clip.features, skeleton)
         frame = choose_frame(poses, self.mode)
         tags = clip.tags | {"pose": {"frame": frame, "of": frames, "mode": self.mode}}
-        features = poses[frame, 1:].reshape(1, -1).astype(np.float32)
+        if self.sliced:
+            features = clip.features[frame : frame + 1, : poses[frame].size].astype(np.float32)
+        else:
+            features = poses[frame, 1:].reshape(1, -1).astype(np.float32)
         return Clip(clip.id, features, clip.captions, clip.split, tags, clip.pos)
 
 

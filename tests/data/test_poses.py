@@ -182,3 +182,12 @@ def test_poses_of_another_corpus_are_one_override(tmp_path):
     (folder / "captions.jsonl").write_text('{"file": "a.bvh", "skeleton": "cc_base", "captions": ["a person walks"]}\n')
     cfg = compose("prepare", ["data=poses", "data@data.motions=bvh", f"data.motions.source={folder}"])
     assert instantiate(cfg.data.corpus).corpus.name == "bvh"
+
+
+def test_a_slice_of_the_features_is_another_corpus(clips):
+    """Kept to show what reading it as joints leads to; see ``codecs.pose.SliceCodec``."""
+    corpus = PoseCorpus(Motions(), "first", sliced=True)
+    for pose, clip in zip(corpus.clips(), clips, strict=True):
+        np.testing.assert_array_equal(pose.features, clip.features[:1, :66])
+    assert corpus.fingerprint() == PoseCorpus(Motions(), "first").fingerprint() | {"sliced": True}
+    assert corpus.about["title"].endswith("a slice of its features")
