@@ -1,14 +1,18 @@
 """From a configuration to objects: YAML names the leaves, this file puts them together."""
 
+import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
+from hydra.utils import get_class
+from torch import Tensor
 
 from motion_lightning.config import instantiate
-from motion_lightning.data.store import Store
+from motion_lightning.data.cuts import open_store
+from motion_lightning.data.store import Split, Store
 from motion_lightning.errors import UserError
 from motion_lightning.pipeline import Diffusion
 
@@ -17,26 +21,61 @@ def build_model(cfg: Mapping[str, Any], text_dim: int) -> Diffusion:
     """Denoiser, precondition and codec with unfitted statistics."""
     codec = instantiate(cfg["codec"])
     process = instantiate(cfg["diffusion"]["process"])
-    precondition = instantiate(cfg["diffusion"]["precondition"], process=process, features=codec.features)
-    denoiser = instantiate(cfg["model"], features=codec.features, text_dim=text_dim)
-    return Diffusion(denoiser, precondition, codec)
+    width = math.prod(codec.shape)  # numbers a frame
+    precondition = instantiate(cfg["diffusion"]["precondition"], process=process, features=width)
+    return Diffusion(build_denoiser(cfg["model"], codec.sizes, text_dim), precondition, codec)
 
 
-def fit_statistics(model: Diffusion, store: Store, clips: int = 2000) -> None:
-    """Take mean and deviation of all training frames, and the covariances of ``clips`` clips, into the model."""
-    codec, skeleton = model.codec, model.codec.skeleton
+def build_denoiser(model: Mapping[str, Any], sizes: dict[str, int], text_dim: int) -> torch.nn.Module:
+    """The denoiser, told those of the codec's sizes that its constructor asks for."""
+    kind = get_class(model["_target_"])
+    asked = inspect.signature(kind).parameters
+    missing = [
+        name
+        for name, parameter in asked.items()
+        if parameter.default is parameter.empty
+        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        and name not in {*sizes, *model, "text_dim"}
+    ]
+    if missing:
+        raise UserError(
+            f"model {kind.__name__} needs {', '.join(missing)}, the data have {', '.join(sizes)}: "
+            "it works on data of another kind; choose another model= or data="
+        )
+    known = {name: size for name, size in sizes.items() if name in asked and name not in model}
+    return instantiate(model, **known, text_dim=text_dim)
+
+
+def open_data(cfg: Mapping[str, Any], path: str | Path) -> Store:
+    """The store with its captions cut, and its condition made, as ``cfg.loader`` says."""
+    loader = cfg["loader"]
+    store = open_store(path, loader.get("first_action", "none"))
+    return store.with_condition(instantiate(loader["condition"])) if loader.get("condition") else store
+
+
+def encoded(codec, split: Split, indices: list[int], batch_size: int = 64) -> list[Tensor]:
+    """x (T, *shape) of clips."""
+    clips: list[Tensor] = []
+    for batch in split.iter_batches(batch_size, indices, multiple_of=1):
+        x, mask = codec.encode(batch)
+        clips += [row[valid] for row, valid in zip(x, mask, strict=True)]
+    return clips
+
+
+def fit_statistics(model: Diffusion, store: Store) -> list[Tensor]:
+    """Take the statistics of training clips into codec and precondition.
+
+    Returns:
+        x (T, *shape) of the clips that covariances are taken from.
+    """
+    codec = model.codec
     if (kind := store.manifest["representation"]) != codec.representation:
         raise UserError(f"{store.path} holds {kind}, this model makes {codec.representation}; choose another of them")
-    mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
-    if len(mean) != (needed := codec.layout["contacts"].stop):
-        raise UserError(
-            f"{store.path}: {len(mean)} features a frame, skeleton {skeleton.name} has {needed}; set codec.skeleton"
-        )
+    codec.fit(store)
     train = store.split("train")
-    chosen = np.random.default_rng(0).permutation(len(train))[:clips]
-    sample = [torch.from_numpy(train.features(i).copy()) for i in chosen]
-    codec.fit(mean, std, torch.cat(sample))
-    model.precondition.fit([codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in sample])
+    clips = encoded(codec, train, train.some())
+    model.precondition.fit(clips)
+    return clips
 
 
 class Run(NamedTuple):

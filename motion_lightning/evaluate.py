@@ -28,7 +28,7 @@ def evaluate_run(
     shown: int = 12,
     overrides: dict | None = None,
 ) -> Path:
-    """Skill, audit, attribute accuracy and physics of a run on a split, into its evaluation.json and report.html.
+    """Skill, audit and what its task measures of a run on a split, into its evaluation.json and report.html.
 
     Args:
         run: run folder or checkpoint.
@@ -41,19 +41,18 @@ def evaluate_run(
     """
     from tqdm import tqdm
 
-    from motion_lightning.assemble import load_run
-    from motion_lightning.data.cuts import open_store
+    from motion_lightning.assemble import load_run, open_data
     from motion_lightning.evaluation import score_run
     from motion_lightning.view.report import write_report
 
     loaded = load_run(run, checkpoint)
-    store = open_store(loaded.config["store"], loaded.config["loader"].get("first_action", "none"))
+    store = open_data(loaded.config, loaded.config["store"])
     encoder = instantiate(loaded.config["text_encoder"])
     sampling = instantiate(loaded.config["sampler"])
     sampling = sampling._replace(**{k: v for k, v in (overrides or {}).items() if v is not None})
     result = score_run(
-        loaded.model, store, encoder, sampling, split=split, clips=clips, batch_size=batch_size, seed=seed, shown=shown,
-        progress=partial(tqdm, leave=False),
+        loaded.model, instantiate(loaded.config["task"]), store, encoder, sampling, split=split, clips=clips,
+        batch_size=batch_size, seed=seed, shown=shown, progress=partial(tqdm, leave=False),
     )  # fmt: skip
     scores = result.scores
     scores["provenance"] = {
@@ -70,7 +69,7 @@ def evaluate_run(
     part = loaded.folder / "evaluation.part"
     part.write_text(json.dumps(scores, indent=1))
     part.replace(loaded.folder / "evaluation.json")
-    report = write_report(loaded.folder, clips=result.views, evaluation=scores)
+    report = write_report(loaded.folder, samples=result.look, evaluation=scores)
     log.info("%s\nevaluation.json and report.html are in %s", summary(scores), loaded.folder)
     return report
 
@@ -89,7 +88,11 @@ def summary(scores: dict) -> str:
         shares = {name: row["model"] for name, row in table.items() if isinstance(row, dict)}
         cells = "  ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if share is not None)
         lines.append(f"{group}: {cells}")
-    for name, row in scores["physical"].items():
+    for title, table in scores.get("tables", {}).items():
+        for name, row in table.items():
+            cells = "  ".join(f"{column} {value:.4g}" for column, value in row.items() if value is not None)
+            lines.append(f"{title}, {name}: {cells}")
+    for name, row in scores.get("physical", {}).items():
         lines.append(
             f"{name:<12}{row['model']:.4g}, {row['ratio']:.2f} x real ({row['raw_ratio']:.2f} before reconciling)"
         )

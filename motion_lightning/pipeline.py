@@ -1,4 +1,4 @@
-"""The one path from text to motion. Training, callbacks and commands call it; it knows no trainer and no config."""
+"""The one path from a condition to a sample. Training, callbacks and commands call it; no trainer, no config here."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -6,26 +6,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from motion_lightning.codec import FeatureCodec
-from motion_lightning.data.batch import TextCond
 from motion_lightning.diffusion.guidance import classifier_free
 from motion_lightning.diffusion.samplers import spaced
 from motion_lightning.diffusion.timesteps import SampleNoise
+from motion_lightning.errors import UserError
+from motion_lightning.text.condition import text_of
 
 
 class Sampling(NamedTuple):
-    """How to sample: a sampler of ``diffusion.samplers`` with its options bound, and three numbers."""
+    """How to sample: a sampler of ``diffusion.samplers`` with its options bound, and what guides it."""
 
     sampler: Callable
     steps: int
     guidance: float
     spacing: str = "trailing"
+    interval: tuple[float, float] | None = None  # of sigma = s / a, outside which nothing guides
+    rescale: float = 0.0  # of the guided prediction's deviation towards the conditional one's
 
 
 class Diffusion(nn.Module):
     """Denoiser, precondition (which holds the process) and codec: all that a checkpoint needs to sample."""
 
-    def __init__(self, denoiser: nn.Module, precondition: nn.Module, codec: FeatureCodec):
+    def __init__(self, denoiser: nn.Module, precondition: nn.Module, codec: nn.Module):
         super().__init__()
         self.denoiser, self.precondition, self.codec = denoiser, precondition, codec
 
@@ -36,7 +38,7 @@ class Diffusion(nn.Module):
     def encode(self, cond, mask: Tensor, drop: Tensor | bool = False):
         """Condition and frame mask (B, T) → context; ``drop`` (B,) or one bool puts the null condition in."""
         if isinstance(drop, bool):
-            drop = torch.full((len(cond.pooled),), drop, device=cond.pooled.device)
+            drop = torch.full((len(mask),), drop, device=mask.device)
         return self.denoiser.encode(cond, mask, drop)
 
     def view(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor):
@@ -44,34 +46,38 @@ class Diffusion(nn.Module):
         return self.precondition(x_t, t, mask, getattr(ctx, "outline", None))
 
     def predict(self, x_t: Tensor, t: Tensor, ctx, mask: Tensor) -> Tensor:
-        """x0_hat (B, T, D)."""
+        """x0_hat, shaped like x_t (B, T, ...)."""
         view = self.view(x_t, t, ctx, mask)
-        return view.x0(self.denoiser(view.inputs, t, ctx, mask).float())
+        return view.x0(self.denoiser(view.inputs, view.time, ctx, mask).float())
 
     @torch.no_grad()
     def sample(
         self,
-        cond: TextCond,
+        cond,
         lengths: Sequence[int],
         sampling: Sampling,
         seed: int = 0,
         progress: Callable = iter,
+        edit: Callable | None = None,
+        weak: "Diffusion | None" = None,
     ) -> list[Tensor]:
         """Guided samples, one batched forward pass a step.
 
         Args:
             cond: B conditions.
-            lengths: B numbers of frames.
+            lengths: B numbers of frames of x.
             seed: of the noise; sample i depends on (seed, i) and its length alone, not on its neighbours.
             progress: wraps the sequence of timesteps, for a progress bar.
+            edit: wraps ``denoise(x_t, t) -> x0_hat``, for what is known of x0 beforehand.
+            weak: a lesser model of the same x and process to be guided away from, instead of the null condition.
 
         Returns:
-            B tensors (T_i, D) in the space of x.
+            B tensors (T_i, ...) in the space of x.
         """
-        device = cond.pooled.device
+        device = text_of(cond).pooled.device
         mask = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]  # (B, T)
         noise = SampleNoise([seed * 1_000_003 + i for i in range(len(lengths))])
-        x_T = noise(torch.empty(*mask.shape, self.codec.features, device=device))
+        x_T = noise(torch.empty(*mask.shape, *self.codec.shape, device=device))
 
         def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
             return self.predict(x_t, t, *ctx)
@@ -79,6 +85,26 @@ class Diffusion(nn.Module):
         cond_ctx = (self.encode(cond, mask, drop=False), mask)
         null_ctx = (self.encode(cond, mask, drop=True), mask) if sampling.guidance != 1 else None
         denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance)
+        denoise = edit(denoise) if edit else denoise
         timesteps = spaced(self.process.steps, sampling.steps, sampling.spacing).to(device)
         x = sampling.sampler(denoise, x_T, self.process, timesteps, noise=noise, progress=progress)
         return [clip[:length] for clip, length in zip(x, lengths, strict=True)]
+
+    def check_like(self, weak: "Diffusion") -> None:
+        """UserError unless x and t mean the same to both."""
+        ours, theirs = (
+            (m.process.schedule, m.process.steps, m.codec.shape, [b.shape for b in m.codec.buffers()])
+            for m in (self, weak)
+        )
+        same = ours == theirs and all(
+            torch.equal(a, b) for a, b in zip(self.codec.buffers(), weak.codec.buffers(), strict=True)
+        )
+        if not same:
+            raise UserError(
+                "the weaker model has another schedule, or was trained on other data; give one like the other"
+            )
+
+
+def by_frame(mask: Tensor, x: Tensor) -> Tensor:
+    """A mask (B, T) that broadcasts over x (B, T, ...)."""
+    return mask.view(*mask.shape, *[1] * (x.ndim - 2))

@@ -1,4 +1,4 @@
-"""``python -m motion_lightning.sample``: motions of one sentence, from a trained run."""
+"""``python -m motion_lightning.sample``: what a trained run makes of a sentence."""
 
 import logging
 import re
@@ -14,42 +14,76 @@ log = logging.getLogger(__name__)
 
 @main("sample")
 def sample(cfg: DictConfig) -> None:
-    """Sample, draw, and keep the joints."""
-    if not str(cfg.prompt).strip():
-        raise UserError('prompt is empty: write what the person does, prompt="a person waves"')
+    """Sample, draw, and keep the numbers."""
+    if cfg.prompt is not None and not str(cfg.prompt).strip():
+        raise UserError('prompt is empty: write what is done, prompt="a person waves"')
     if cfg.n < 1 or not 0.5 <= cfg.seconds <= 10:
         raise UserError(f"n={cfg.n} seconds={cfg.seconds}: n is at least 1, seconds from 0.5 to 10")
 
-    import numpy as np
     from tqdm import tqdm
 
     from motion_lightning.assemble import load_run
-    from motion_lightning.view.page import ClipView, write_viewer
-    from motion_lightning.view.video import write_mp4
+    from motion_lightning.tasks.task import Shown
+    from motion_lightning.text.condition import rows
+    from motion_lightning.view.fragment import write_page
 
     run = load_run(cfg.run, cfg.checkpoint)
+    model, task = run.model, instantiate(run.config["task"])
     sampling = instantiate(run.config["sampler"])
-    sampling = sampling._replace(**{key: cfg[key] for key in ("steps", "guidance") if cfg[key] is not None})
-    encoder = instantiate(run.config["text_encoder"])
-    skeleton = run.model.codec.skeleton
-    one = encoder.encode([str(cfg.prompt)])
-    cond = type(one)(*(part.repeat_interleave(cfg.n, 0) for part in one))
-    lengths = [round(cfg.seconds * skeleton.fps)] * cfg.n
-    samples = run.model.sample(cond, lengths, sampling, seed=cfg.seed, progress=lambda steps: tqdm(steps, "sampling"))
-    joints = [run.model.codec.reconciled(x).cpu().numpy() for x in samples]
+    sampling = sampling._replace(
+        **{key: cfg[key] for key in ("steps", "guidance", "interval", "rescale") if cfg[key] is not None}
+    )
+    one, caption, length, shown = condition(cfg, run, task)
+    cond = rows(one, [0] * cfg.n)
+    samples = model.sample(
+        cond, [length] * cfg.n, sampling, seed=cfg.seed, progress=lambda steps: tqdm(steps, "sampling"),
+        weak=load_run(cfg.weak).model if cfg.weak else None,
+    )  # fmt: skip
+    shown = [Shown(x, caption, f"sample {i + 1}", one) for i, x in enumerate(samples)] + shown
 
-    words = re.sub(r"\W+", "-", str(cfg.prompt).lower()).strip("-")[:60]
+    words = re.sub(r"\W+", "-", caption.lower()).strip("-")[:60]
     folder = Path(cfg.out or run.folder / "samples")
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{words}-seed{cfg.seed}"
-    clips = [
-        ClipView(j, caption=str(cfg.prompt), title=f"sample {i + 1}", fps=skeleton.fps) for i, j in enumerate(joints)
-    ]
     setting = f"step {run.step:,} of {run.folder.name}; {sampling.steps} steps, guidance {sampling.guidance:g}"
-    write_viewer(f"{stem}.html", clips, title=str(cfg.prompt), skeleton=skeleton, intro_html=f"<p>{setting}</p>")
-    write_mp4(f"{stem}.mp4", clips)
-    np.savez_compressed(f"{stem}.npz", joints=np.stack(joints), fps=skeleton.fps, prompt=str(cfg.prompt))
-    log.info("%s: %s.html (look), %s.mp4, %s.npz (joints in metres)", setting, stem, stem, stem)
+    page = write_page(f"{stem}.html", caption, task.look(model, shown), f"<p>{setting}</p>")
+    files = task.save(model, shown, stem)
+    log.info("%s: %s (look), %s", setting, page, ", ".join(map(str, files)))
+
+
+def condition(cfg: DictConfig, run, task) -> tuple:
+    """Condition (one row), caption, length in frames of x, and what to show beside the samples.
+
+    A run whose condition is more than text takes the rest of it from a clip of its own data.
+    """
+    from motion_lightning.assemble import encoded, open_data
+    from motion_lightning.tasks.task import Shown
+    from motion_lightning.text.condition import with_text
+
+    if task.prompts and cfg.clip is None:
+        if cfg.prompt is None:
+            raise UserError('prompt is not set: write what is done, prompt="a person waves"')
+        text = instantiate(run.config["text_encoder"]).encode([str(cfg.prompt)])
+        return text, str(cfg.prompt), task.frames(run.model, cfg.seconds), []
+    part = open_data(run.config, run.config["store"]).split("test")
+    index = find_clip(part, cfg.clip)
+    caption, (real,) = part.captions(index)[0], encoded(run.model.codec, part, [index])
+    cond = part.collate([index]).cond
+    if cfg.prompt is not None:
+        caption = str(cfg.prompt)
+        cond = with_text(cond, instantiate(run.config["text_encoder"]).encode([caption]))
+    return cond, caption, len(real), [Shown(real, caption, f"real, {part.ids[index]}", cond, real=True)]
+
+
+def find_clip(part, wanted) -> int:
+    """Index of a clip of the test split by its id or number; the first one where nothing is said."""
+    if wanted is None:
+        return 0
+    if str(wanted) in part.ids:
+        return part.ids.index(str(wanted))
+    if str(wanted).isdigit() and int(wanted) < len(part):
+        return int(wanted)
+    raise UserError(f"clip={wanted}: the test split has no such clip; give a number below {len(part)} or an id")
 
 
 if __name__ == "__main__":

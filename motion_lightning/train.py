@@ -25,24 +25,26 @@ def train(cfg: DictConfig) -> None:
     last = find_last(folder, bool(cfg.resume))
     if cfg.resume:
         cfg = continued(cfg, folder)
+    if cfg.warning:
+        log.warning("warning: %s", " ".join(cfg.warning.split()))
     store_path = ensure_store(cfg, get_class(cfg.codec._target_).representation)
 
     import lightning as L
     import torch
 
-    from motion_lightning.assemble import build_model, fit_statistics
-    from motion_lightning.data.cuts import open_store
+    from motion_lightning.assemble import build_model, fit_statistics, open_data
     from motion_lightning.lit.diffusion import DiffusionModule
+    from motion_lightning.metrics.skill import FrameWiener
 
     quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    store = open_store(store_path, cfg.loader.get("first_action", "none"))
+    store = open_data(cfg, store_path)
     encoder = instantiate(cfg.text_encoder)
     config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
     model = build_model(cfg, encoder.dim)
-    fit_statistics(model, store)
-    module = DiffusionModule(model, instantiate(cfg.optimizer), config=config, **instantiate(cfg.training))
+    linear = FrameWiener.of(fit_statistics(model, store), model.process)
+    module = DiffusionModule(model, instantiate(cfg.optimizer), linear, config=config, **instantiate(cfg.training))
     trainer = build_trainer(cfg, folder, encoder)
     if trainer.is_global_zero:
         save_config(config, folder)
@@ -99,14 +101,15 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
     from lightning.pytorch.callbacks import LearningRateMonitor
 
     from motion_lightning.callbacks.ema import EMA
-    from motion_lightning.callbacks.sampling import SampleMotions
+    from motion_lightning.callbacks.sampling import SampleClips
     from motion_lightning.callbacks.timing import StepTimer
     from motion_lightning.lit.precision import pick_precision
 
     callbacks = []
     if cfg.callbacks.samples:  # before the averaging, whose hook would put the raw weights back
         callbacks.append(
-            SampleMotions(
+            SampleClips(
+                task=instantiate(cfg.task),
                 encoder=encoder,
                 sampling=instantiate(cfg.sampler),
                 folder=folder,

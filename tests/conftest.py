@@ -137,7 +137,7 @@ def make_model(tiny_store) -> Callable[..., Diffusion]:
         torch.manual_seed(seed)
         package = "motion_lightning."
         config = {
-            "codec": {"_target_": package + "codec.FeatureCodec", "parts": parts},
+            "codec": {"_target_": package + "codecs.motion.FeatureCodec", "parts": parts},
             "diffusion": {
                 "process": {"_target_": package + "diffusion.process.Process", "steps": steps},
                 "precondition": {"_target_": package + "diffusion.precondition.Wiener"},

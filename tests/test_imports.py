@@ -19,18 +19,21 @@ FLOORS = [
     {"text", "view"},
     {"data"},
     {"metrics"},
-    {"codec"},
+    {"codecs"},
     {"pipeline"},
+    {"tasks"},
     {"lit"},
     {"callbacks"},
     {"config"},
-    {"assemble", "evaluation", "prepare"},
+    {"assemble", "checks", "prepare"},
+    {"evaluation"},
     {"sample", "evaluate", "doctor", "first_action"},
     {"train"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = {room for rooms in FLOORS[-4:] for room in rooms}
+COMMANDS = {room for rooms in FLOORS[-5:] for room in rooms}
 GROUND = {"torch", "einops", "numpy", "scipy", "yaml"}
+BACKBONES = {"models/image_backbone.py", "models/video_features.py"}  # frozen ones are the library's, imported late
 KNOWN_IN = {
     "hydra": COMMANDS,
     "omegaconf": COMMANDS,
@@ -78,6 +81,7 @@ def test_libraries_are_known_in_their_place(path):
         assert library not in libraries or places & allowed, f"{inside} imports {library}"
     if room(list(inside.parts)) in FLOORS[3]:
         stdlib = __import__("sys").stdlib_module_names
+        libraries -= {"transformers"} if inside.as_posix() in BACKBONES else set()
         assert libraries <= GROUND | stdlib | {"motion_lightning"}, f"{inside} imports {libraries}"
 
 

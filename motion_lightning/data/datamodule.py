@@ -41,7 +41,8 @@ class MotionDataModule(L.LightningDataModule):
             ``plan_quotas``.
         replacement: whether a quota may exceed its cluster.
         clusters: how many clusters there are.
-        condition: makes the condition of a batch, where it is more than text; see ``Split.collate``.
+        condition: makes the condition of a batch, where it is more than text; see ``Store``.
+        augment: batch and a seed for each of its rows → batch, of training alone.
     """
 
     def __init__(
@@ -60,16 +61,18 @@ class MotionDataModule(L.LightningDataModule):
         replacement: bool = False,
         clusters: int = CLUSTERS,
         condition: Callable | None = None,
+        augment: Callable[[Batch, Sequence[int]], Batch] | None = None,
     ):
         super().__init__()
-        self.store, self.condition = open_store(store, first_action), condition
+        store = open_store(store, first_action)
+        self.store = store.with_condition(condition) if condition else store
         self.batch_size, self.val_batch_size, self.steps_per_epoch = (
             batch_size,
             val_batch_size,
             steps_per_epoch,
         )
         self.max_frames, self.multiple_of, self.bucket = max_frames, multiple_of, bucket
-        self.seed, self.threads = seed, threads
+        self.seed, self.threads, self.augment = seed, threads, augment
         self.quotas, self.replacement, self.clusters = quotas, replacement, clusters
 
     def prepare_data(self) -> None:
@@ -117,21 +120,20 @@ class MotionDataModule(L.LightningDataModule):
         return Loader(draws, make, self.threads, pin=torch.cuda.is_available())
 
     def _make(self, split: Split, indices: Sequence[int], **choices) -> Batch:
-        return split.collate(
-            indices, max_frames=self.max_frames, multiple_of=self.multiple_of, condition=self.condition, **choices
-        )
+        return split.collate(indices, max_frames=self.max_frames, multiple_of=self.multiple_of, **choices)
 
     def _make_drawn(self, split: Split, draws: Sequence[Draw]) -> Batch:
         clips = [draw.clip for draw in draws]
         texts = [split.text_ids(clip) for clip in clips]
         room = [max(0, int(split.lengths[clip]) - self.max_frames) for clip in clips]
-        return self._make(
+        batch = self._make(
             split,
             clips,
             texts=[ids[int(draw.caption * len(ids))] for ids, draw in zip(texts, draws, strict=True)],
             starts=[int(draw.crop * (free + 1)) for free, draw in zip(room, draws, strict=True)],
             frames=draws[0].frames,
         )
+        return self.augment(batch, [draw.seed for draw in draws]) if self.augment else batch
 
     def _steps_done(self) -> int:
         """Batches trained on so far, which a checkpoint restores, also one from the middle of an epoch."""

@@ -29,11 +29,18 @@ class Store:
     """One corpus: clips by split, captions with embeddings, statistics of training frames, a manifest.
 
     ``texts`` are what a model is given: the captions, ``whole_texts``, or what ``cuts`` leaves of each under the same
-    indices. ``captions`` holds the indices of each clip's.
+    indices. ``captions`` holds the indices of each clip's. ``condition`` makes a batch's condition of a split, clips
+    and their texts, where it is more than the texts.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], texts: "TextCache | None" = None):
-        self.path, self.manifest = path, manifest
+    def __init__(
+        self,
+        path: Path,
+        manifest: dict[str, Any],
+        texts: "TextCache | None" = None,
+        condition: Callable[["Split", Sequence[int], TextCond], Any] | None = None,
+    ):
+        self.path, self.manifest, self.condition = path, manifest, condition
         self.features = Ragged(path, "features", manifest["features"]["dtype"], manifest["features"]["shape"])
         self.captions = Ragged(path, "captions", np.int32)
         self.whole_texts = TextCache(path, manifest["text_width"])
@@ -63,10 +70,14 @@ class Store:
 
     def with_texts(self, texts: "TextCache") -> "Store":
         """The same store that gives a model other texts, as many as there are captions."""
-        return Store(self.path, self.manifest, texts)
+        return Store(self.path, self.manifest, texts, self.condition)
+
+    def with_condition(self, condition: Callable | None) -> "Store":
+        """The same store whose batches have another condition."""
+        return Store(self.path, self.manifest, self.texts, condition)
 
     def __reduce__(self):  # another process maps the files itself
-        return _opened, (self.path, None if self.texts is self.whole_texts else self.texts)
+        return _opened, (self.path, None if self.texts is self.whole_texts else self.texts, self.condition)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -119,8 +130,8 @@ class Store:
         }
 
 
-def _opened(path: Path, texts: "TextCache | None") -> Store:
-    store = Store.open(path)
+def _opened(path: Path, texts: "TextCache | None", condition: Callable | None) -> Store:
+    store = Store.open(path).with_condition(condition)
     return store.with_texts(texts) if texts else store
 
 
@@ -143,6 +154,10 @@ class Split:
         part = Split(self.store, self.name)
         part.rows, part.lengths = self.rows[:clips], self.lengths[:clips]
         return part
+
+    def some(self, count: int = 2000) -> list[int]:
+        """Indices of at most so many clips, the same at every call: enough for statistics."""
+        return np.random.default_rng(0).permutation(len(self))[:count].tolist()
 
     def features(self, i: int) -> np.ndarray:
         """(T, ...) as the clip had them, a read-only view of the file."""
@@ -173,7 +188,6 @@ class Split:
         max_frames: int | None = None,
         multiple_of: int = 4,
         frames: int = 0,
-        condition: Callable[["Split", Sequence[int], TextCond], Any] | None = None,
     ) -> Batch:
         """A batch of the clips ``indices``, read straight into the padded tensor; bytes become [-1, 1].
 
@@ -183,7 +197,6 @@ class Split:
             max_frames: longer clips are cut.
             multiple_of: the padded length is the next multiple.
             frames: padded length at least, where several processes share a batch.
-            condition: makes the batch's condition of this split, the clips and their texts; default the texts.
         """
         texts = [self.text_ids(i)[0] for i in indices] if texts is None else texts
         starts = [0] * len(indices) if starts is None else starts
@@ -195,7 +208,7 @@ class Split:
         x = np.zeros((len(clips), frames, *clips[0].shape[1:]), np.float32)
         for row, clip in zip(x, clips, strict=True):
             row[: len(clip)] = clip if clip.dtype != np.uint8 else clip * np.float32(2 / 255) - 1
-        cond = self.store.texts.cond(texts)
+        cond, condition = self.store.texts.cond(texts), self.store.condition
         return Batch(
             x=torch.from_numpy(x),  # (B, T, ...)
             mask=torch.arange(frames) < lengths[:, None],  # (B, T)

@@ -1,37 +1,60 @@
 """Is the model better than a formula, and does it listen? Skill and conditioning audit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from motion_lightning.diffusion.process import Process
 
 BINS = 10
 JUDGED_SNR = 10.0  # above it eps_hat divides the error of x0_hat by a small number
+WIDE = 1024  # numbers a frame
 
 
-def squared_error(x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error over valid frames, per sample: (B, T, D), (B, T, D), (B, T) → (B,)."""
-    error = (x0_hat - x0).square().mean(-1) * mask
+def masked_mean(squared: Tensor, mask: Tensor) -> Tensor:
+    """Mean (B,) of (B, T, ...) over the frames where mask (B, T) is True."""
+    error = squared.flatten(2).mean(-1) * mask
     return error.sum(1) / mask.sum(1)
 
 
-class FrameWiener:
-    """Best linear estimate of x0 from x_t by frames: ``a C (a² C + s² I)⁻¹ x_t``, C (D, D) from training."""
+def squared_error(x0_hat: Tensor, x0: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error over valid frames, per sample: (B, T, ...), (B, T, ...), (B, T) → (B,)."""
+    return masked_mean((x0_hat - x0).square(), mask)
 
-    def __init__(self, covariance: Tensor, process: Process):
+
+class FrameWiener(nn.Module):
+    """Best linear estimate of x0 from x_t by frames: ``m + a C (a² C + s² I)⁻¹ (x_t - a m)``.
+
+    Mean m (D,) and covariance C (D, D) are those of training frames, D being all numbers of one. Nothing of it goes
+    into a checkpoint.
+    """
+
+    def __init__(self, covariance: Tensor, process: Process, mean: Tensor | None = None):
+        super().__init__()
+        variance, basis = torch.linalg.eigh(covariance)
+        mean = torch.zeros(len(variance)) if mean is None else mean
         self.process = process
-        variance, self.basis = torch.linalg.eigh(covariance.double())
-        self.variance = variance.clamp(min=0)
+        self.register_buffer("mean", mean.double(), persistent=False)
+        self.register_buffer("variance", variance.double().clamp(min=0), persistent=False)
+        self.register_buffer("basis", basis.double(), persistent=False)
 
-    def __call__(self, x_t: Tensor, t: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x_t (B, T, D), t (B,) → x0_hat (B, T, D) float64."""
+    @classmethod
+    def of(cls, clips: Sequence[Tensor], process: Process) -> "FrameWiener":
+        """From training x (T_i, ...)."""
+        frames = torch.cat([clip.flatten(1) for clip in clips])
+        # The covariance of pictures is as wide as they have pixels: in float64 its eigenvectors would take a minute.
+        frames = frames.double() if frames.shape[1] <= WIDE else frames
+        return cls(frames.T.cov(), process, frames.mean(0))
+
+    def forward(self, x_t: Tensor, t: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x_t (B, T, ...), t (B,) → x0_hat of its shape, float64."""
         a, s = self.process.a(t).view(-1, 1, 1), self.process.s(t).view(-1, 1, 1)
         gain = a * self.variance / (a**2 * self.variance + s**2)  # (B, 1, D)
-        return (x_t.double() @ self.basis * gain) @ self.basis.T
+        z = (x_t.flatten(2).double() - a * self.mean) @ self.basis
+        return ((z * gain) @ self.basis.T + self.mean).view(x_t.shape)
 
 
 class SequenceWiener:
@@ -40,13 +63,13 @@ class SequenceWiener:
     Components are stationary, and uncorrelated with each other at all lags (at lag 0 they are so by construction).
     """
 
-    def __init__(self, frame: FrameWiener, clips: list[Tensor], frames: int):
-        """clips: training x (T_i, D); frames: longest clip to be estimated."""
+    def __init__(self, frame: FrameWiener, clips: Sequence[Tensor], frames: int):
+        """clips: training x (T_i, ...); frames: longest clip to be estimated."""
         self.frame = frame
         lags = torch.zeros(len(frame.variance), frames, dtype=torch.float64)  # (D, frames)
         count = torch.zeros(frames, dtype=torch.float64)
         for clip in clips:
-            z = clip.double() @ frame.basis  # (T, D)
+            z = (clip.flatten(1).double() - frame.mean) @ frame.basis  # (T, D)
             n = min(len(z), frames)
             spectrum = torch.fft.rfft(z, 2 * len(z), dim=0).abs().square()
             lags[:, :n] += torch.fft.irfft(spectrum, 2 * len(z), dim=0)[:n].T
@@ -56,15 +79,20 @@ class SequenceWiener:
         values, vectors = torch.linalg.eigh(lags[:, (index[:, None] - index).abs()])
         # Estimates at long lags come from few frames and need not fit together: the nearest covariance does.
         self.covariance = (vectors * values.clamp(min=0)[:, None]) @ vectors.mT  # (D, T, T)
+        self.of_length: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+        """x_t (B, T, ...), t (B,), mask (B, T) → x0_hat of its shape, float64."""
         out = torch.zeros(x_t.shape, dtype=torch.float64)
         for i, n in enumerate(mask.sum(1).tolist()):
+            if n not in self.of_length:
+                self.of_length[n] = torch.linalg.eigh(self.covariance[:, :n, :n])
+            variance, basis = self.of_length[n]  # (D, n), (D, n, n)
             a, s = self.frame.process.a(t[i]), self.frame.process.s(t[i])
-            c = self.covariance[:, :n, :n]
-            z = (x_t[i, :n].double() @ self.frame.basis).T[..., None]  # (D, n, 1)
-            total = a**2 * c + s**2 * torch.eye(n, dtype=torch.float64)
-            out[i, :n] = (a * c @ torch.linalg.solve(total, z))[..., 0].T @ self.frame.basis.T
+            z = (x_t[i, :n].flatten(1).double() - a * self.frame.mean) @ self.frame.basis  # (n, D)
+            gain = a * variance / (a**2 * variance + s**2)
+            z = basis @ (gain[..., None] * (basis.mT @ z.T[..., None]))  # (D, n, 1)
+            out[i, :n] = (z[..., 0].T @ self.frame.basis.T + self.frame.mean).view(out[i, :n].shape)
         return out
 
 

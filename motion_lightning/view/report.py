@@ -11,23 +11,24 @@ from pathlib import Path
 
 import yaml
 
-from motion_lightning.motion.skeleton import Skeleton
 from motion_lightning.view import sections
-from motion_lightning.view.page import ClipView, page_html, viewer_assets, viewer_fragment, write_text
-from motion_lightning.view.tables import missing, number, share, verdict
+from motion_lightning.view.fragment import Fragment
+from motion_lightning.view.page import page_html, write_text
+from motion_lightning.view.tables import missing, number, verdict
 
 
 def write_report(
     run_dir: str | Path,
     *,
-    clips: list[ClipView] | None = None,
+    samples: Fragment | None = None,
     evaluation: dict | None = None,
-    skeleton: Skeleton | None = None,
 ) -> Path:
     """Write ``run_dir/report.html`` and return its path.
 
-    Figures come from the folder's config.yaml and metrics.csv and from ``evaluation`` (else evaluation.json).
-    A section whose figures are missing says how to get them; a number that is not finite is shown as a dash.
+    Figures come from the folder's config.yaml, metrics.csv and training.json, and from ``evaluation`` (else
+    evaluation.json): of every kind of data ``skill``, ``audit``, ``headline`` {name: number}, ``tables`` {title: {row:
+    {column: number}}} and ``shares`` (tables of accuracies), of motions ``attributes`` and ``physical`` as well. A
+    section whose figures are missing says how to get them; a number that is not finite is shown as a dash.
     """
     run_dir = Path(run_dir)
     config, curves = read_config(run_dir), read_metrics(run_dir)
@@ -37,24 +38,34 @@ def write_report(
     skill = evaluation.get("skill") or logged_skill(curves)
     run = run_argument(run_dir)
     score = f"<code>python -m motion_lightning.evaluate {run}</code>"
+    own = {
+        "What the motions do": sections.attributes(evaluation.get("attributes")),
+        "Physics": sections.physical(evaluation),
+        "Scores": sections.scores(evaluation),
+    }
     parts = [
-        ("Samples", viewer_fragment(clips, skeleton) if clips else "", "samples", score),
+        ("Samples", samples.body if samples else "", "samples", score),
         ("Training", sections.training(curves), "curves", "<code>logger=csv</code> writes metrics.csv"),
         ("Skill", sections.skill(skill), "skill against linear estimates", score),
         ("Does it listen?", sections.audit(evaluation.get("audit")), "conditioning audit", score),
-        ("What the motions do", sections.attributes(evaluation.get("attributes")), "scores", score),
-        ("Physics", sections.physical(evaluation), "jitter and foot slide", score),
+        *((name, content, "", "") for name, content in own.items() if content),
+        *([] if any(own.values()) else [("Scores", "", "scores", score)]),
         ("Configuration", sections.config(config), "settings", "training writes <code>config.yaml</code>"),
         ("Where figures come from", sections.provenance(evaluation.get("provenance")), "provenance", score),
         ("How to go on", sections.commands(run), "", ""),
     ]  # fmt: skip
     title = f"Run {run_dir.resolve().name}"
-    body = f"<header><h1>{html.escape(title)}</h1>\n{_headline(curves, evaluation, skill)}</header>"
+    tiles = _headline(curves, evaluation, skill, read_training(run_dir))
+    body = f"<header><h1>{html.escape(title)}</h1>\n{tiles}</header>"
     for name, content, what, how in parts:
         body += f"\n<section><h2>{name}</h2>\n{content or missing(what, how)}</section>"
-    style, script = viewer_assets()
-    style += resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    return write_text(run_dir / "report.html", page_html(title, body, style, script if clips else ""))
+    _, style, script = samples or Fragment("")
+    return write_text(run_dir / "report.html", page_html(title, body, style + report_style(), script))
+
+
+def report_style() -> str:
+    """Style sheet of sections, tables and charts."""
+    return resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
 
 
 def run_argument(run_dir: Path) -> str:
@@ -68,6 +79,12 @@ def read_config(run_dir: Path) -> dict:
     file = run_dir / "config.yaml"
     config = yaml.safe_load(file.read_text()) if file.is_file() else None
     return config if isinstance(config, dict) else {}
+
+
+def read_training(run_dir: Path) -> dict:
+    """training.json, or {}."""
+    file = run_dir / "training.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def read_metrics(run_dir: Path) -> sections.Curves:
@@ -92,16 +109,18 @@ def logged_skill(curves: sections.Curves) -> dict | None:
     return {name: [curves[key][-1][1] for key in row] for name, row in keys.items()}
 
 
-def _headline(curves: sections.Curves, evaluation: dict, skill: dict | None) -> str:
+def _headline(curves: sections.Curves, evaluation: dict, skill: dict | None, training: dict) -> str:
     tiles = {}
     if steps := [step for line in curves.values() for step, _ in line]:
         tiles["step reached"] = f"{int(max(steps)) + 1:,}"
+    if "parameters" in training:
+        tiles["parameters"] = number(training["parameters"])
+        tiles["seconds a step"] = number(training["seconds_per_step"])
     if finite := [loss for _, loss in curves.get("val/loss", []) if math.isfinite(loss)]:
         tiles["lowest validation loss"] = number(min(finite))
     for name, figures in (("skill", skill), ("conditioning audit", evaluation.get("audit"))):
         if "passed" in (figures or {}):
             tiles[name] = verdict(figures["passed"])
-    for part, rows in (evaluation.get("attributes") or {}).items():
-        if "action" in (rows or {}):
-            tiles[f"action, {html.escape(part)}"] = share(sections.accuracy(rows["action"], "model"))
+    for name, value in (evaluation.get("headline") or {}).items():
+        tiles[html.escape(name)] = number(value)
     return '<dl class="tiles">' + "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in tiles.items()) + "</dl>"

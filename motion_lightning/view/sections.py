@@ -9,7 +9,7 @@ from motion_lightning.view.charts import Line, interval_chart, line_chart
 from motion_lightning.view.tables import bar, below, number, plain, ratio, table, verdict
 
 Curves = dict[str, list[tuple[float, float]]]  # metric → (step, value), in the order of the file
-COLUMNS = {"model": "model", "real": "real motion", "retrieval": "nearest caption"}
+COLUMNS = {"real": "real clips", "retrieval": "nearest caption"}
 
 
 def training(curves: Curves) -> str:
@@ -52,14 +52,9 @@ def skill(figures: dict | None) -> str:
         ("model", model, "c1"),
     )
     lines = [
-        Line(
-            name,
-            [(i + 0.5) * width for i in range(len(y))],
-            [math.nan if v is None else v for v in y],
-            tone,
-            True,
-        )
+        Line(name, [(i + 0.5) * width for i in range(len(y))], [math.nan if v is None else v for v in y], tone, True)
         for name, y, tone in named
+        if y
     ]
     first = next((i for i, ok in enumerate(judged) if ok), len(judged)) * width
     chart = line_chart(
@@ -71,60 +66,83 @@ def skill(figures: dict | None) -> str:
         f, s = (row[i] if i < len(row) else None for row in (frame, sequence))
         mark = below(m, f) if judged[i] else "<small>not judged</small>"
         label = f"{i * width:.1f} – {(i + 1) * width:.1f}"
-        rows.append([label, number(m), number(f), ratio(m, f), number(s), ratio(m, s), mark])
+        whole = [number(s), ratio(m, s)] if sequence else []
+        rows.append([label, number(m), number(f), ratio(m, f), *whole, mark])
     text = (
         "<p>Squared error of the predicted noise on held-out clips, beside the best linear estimate of a "
-        "frame (required: the model is below it in every judged bin) and of a whole sequence (a strong "
-        "baseline, for comparison). Predicting zero costs 1. Shaded bins have a signal-to-noise ratio above "
-        "10 and are not judged.</p>"
+        "frame (required: the model is below it in every judged bin)"
+        f"{' and of a whole sequence (a strong baseline, for comparison)' if sequence else ''}. Predicting zero "
+        "costs 1. Shaded bins have a signal-to-noise ratio above 10 and are not judged.</p>"
     )
     passed = f"<p>{verdict(figures['passed'])}</p>" if "passed" in figures else ""
-    head = ["t", "model", "frame", "model / frame", "sequence", "model / sequence", ""]
+    head = ["t", "model", "frame", "model / frame", *(["sequence", "model / sequence"] if sequence else []), ""]
     return text + passed + chart + table(head, rows)
 
 
 def audit(figures: dict | None) -> str:
-    """Loss with the right, no and a wrong caption, with intervals."""
+    """Loss with the right, no and a wrong condition, with intervals."""
     tones = {"right": "c1", "null": "soft", "wrong": "c3"}
     rows = [(name, *_interval(figures[name]), tone) for name, tone in tones.items() if name in (figures or {})]
     if not rows:
         return ""
     text = (
-        "<p>Loss of the same noised clips with their own caption, with the null condition and with the "
-        "caption of a different clip; 95 % bootstrap intervals. It passes when right &lt; null ≤ wrong.</p>"
+        "<p>Loss of the same noised clips with their own condition (a caption, say), with the null condition and with "
+        "that of a different clip; 95 % bootstrap intervals. It passes when right &lt; null ≤ wrong.</p>"
     )
     if "passed" in figures:
         text += f"<p>{verdict(figures['passed'])}</p>"
     if figures.get("alarm"):
         text += f'<p class="alarm">{html.escape(str(figures["alarm"]))}</p>'
     cells = [[name, *map(number, values)] for name, *values, _ in rows]
-    return text + interval_chart(rows, "mean loss", 720) + table(["caption", "mean", "low", "high"], cells)
+    return text + interval_chart(rows, "mean loss", 720) + table(["condition", "mean", "low", "high"], cells)
 
 
 def attributes(figures: dict | None) -> str:
     """Accuracies of what the captions ask for, one table a part of the test."""
-    tables = ""
-    for part, rows in (figures or {}).items():
-        rows = {name: row for name, row in (rows or {}).items() if isinstance(row, dict | float | int)}
-        columns = [c for c in COLUMNS if any(accuracy(row, c) is not None for row in rows.values())]
-        head = [html.escape(part), *(COLUMNS[c] for c in columns)]
-        cells = [
-            [html.escape(name.replace("_", " ")), *(bar(accuracy(row, c), c) for c in columns)]
-            for name, row in rows.items()
-        ]
-        tables += table(head, cells, "bars") if columns else ""
+    tables = "".join(shares(part, rows) for part, rows in (figures or {}).items())
     text = (
         "<p>Action, side, direction, path, speed and order, how often (<em>times</em>) and whether two things happen "
         "at once (<em>together</em>) are read off the joints by rule. "
-        "<em>Real motion</em> is the ceiling of that reader; <em>nearest caption</em> takes the training "
+        "<em>Real clips</em> are the ceiling of that reader; <em>nearest caption</em> takes the training "
         "clip with the most similar caption, a model that only looks up.</p>"
     )
     return text + tables if tables else ""
 
 
-def accuracy(row: dict | float, column: str) -> float | None:
-    """One cell; a bare number is the model's."""
-    return row.get(column) if isinstance(row, dict) else row if column == "model" else None
+def scores(evaluation: dict) -> str:
+    """The tables that a kind of data gives of itself: accuracies as bars, other numbers as they are."""
+    accuracies = "".join(shares(title, rows) for title, rows in (evaluation.get("shares") or {}).items())
+    return accuracies + "".join(figures(title, rows) for title, rows in (evaluation.get("tables") or {}).items())
+
+
+def shares(title: str, rows: dict | None) -> str:
+    """One table of accuracies, row → column → share; a bare number is the model's."""
+    named = {
+        name: row if isinstance(row, dict) else {"model": row}
+        for name, row in (rows or {}).items()
+        if name != "count" and isinstance(row, dict | float | int)
+    }
+    columns = [c for c in _columns(named) if any(row.get(c) is not None for row in named.values())]
+    cells = [[_plain_name(name), *(bar(row.get(c), html.escape(c)) for c in columns)] for name, row in named.items()]
+    head = [html.escape(title), *(html.escape(COLUMNS.get(c, c)) for c in columns)]
+    return table(head, cells, "bars") if columns else ""
+
+
+def figures(title: str, rows: dict | None) -> str:
+    """One table of numbers, row → column → number."""
+    columns = _columns(rows or {})
+    cells = [[_plain_name(name), *(number(row.get(c)) for c in columns)] for name, row in (rows or {}).items()]
+    head = [html.escape(title), *(html.escape(COLUMNS.get(c, c)) for c in columns)]
+    return table(head, cells, "titled") if columns else ""
+
+
+def _columns(rows: dict[str, dict]) -> list[str]:
+    """Names of all rows, in the order of their first appearance."""
+    return list(dict.fromkeys(column for row in rows.values() for column in row))
+
+
+def _plain_name(name: str) -> str:
+    return html.escape(str(name).replace("_", " "))
 
 
 def physical(evaluation: dict) -> str:

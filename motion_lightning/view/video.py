@@ -1,6 +1,6 @@
 """Films of several clips side by side, captions above: mp4 to keep, gif for a README."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,11 @@ def write_mp4(
     skeleton: Skeleton | None = None,
 ) -> Path:
     """H.264 film; panels are `size` pixels wide, a clip that is over holds its last frame."""
+    return save_film(path, pictures(clips, columns, size, fps, skeleton), fps)
+
+
+def save_film(path: str | Path, frames: Iterable[Image.Image], fps: float) -> Path:
+    """H.264 film of pictures with even sides, written whole or not at all."""
     import imageio.v2 as imageio
 
     def write(partial: Path) -> None:
@@ -32,10 +37,10 @@ def write_mp4(
             partial, format="FFMPEG", fps=fps, codec="libx264", pixelformat="yuv420p", macro_block_size=2,
             quality=None, output_params=["-crf", "19", "-preset", "veryfast", "-movflags", "+faststart"],
         ) as film:  # fmt: skip
-            for picture in pictures(clips, columns, size, fps, skeleton):
+            for picture in frames:
                 film.append_data(np.asarray(picture))
 
-    return _renamed(path, write)
+    return write_renamed(path, write)
 
 
 def write_gif(
@@ -55,7 +60,7 @@ def write_gif(
     palette = sample.quantize(96, method=Image.Quantize.MEDIANCUT)
     frames = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in frames]
     pause = [round(1000 / fps)] * (len(frames) - 1) + [900]  # the end rests before the next round
-    return _renamed(
+    return write_renamed(
         path,
         lambda partial: frames[0].save(
             partial,
@@ -148,7 +153,8 @@ def _wrap(clip: ClipView, fonts: tuple, width: int) -> list[tuple]:
     return [*lines, (line, body, INK)] if line else lines
 
 
-def _renamed(path: str | Path, write) -> Path:
+def write_renamed(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """``write`` to a temporary name, then rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")

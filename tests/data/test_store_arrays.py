@@ -73,12 +73,13 @@ def test_every_array_comes_back_in_its_shape_and_type(open_store):
 
 
 def test_a_batch_with_a_condition_of_its_own(open_store):
-    split = open_store(Scenes()).split("train")
+    store = open_store(Scenes())
+    split = store.split("train")
 
     def condition(split, clips, text):
         return torch.from_numpy(np.stack([split.extras(i)["query"] for i in clips])), text
 
-    batch = split.collate([2, 0], multiple_of=1, condition=condition)
+    batch = store.with_condition(condition).split("train").collate([2, 0], multiple_of=1)
     assert batch.x.shape == (2, max(split.lengths[[2, 0]]), 5, 2)
     np.testing.assert_array_equal(batch.cond[0][0], split.extras(2)["query"])
     assert batch.cond[1].pooled.shape[0] == 2

@@ -7,9 +7,11 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from motion_lightning.assemble import encoded
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.lit.diffusion import DiffusionModule
+from motion_lightning.metrics.skill import FrameWiener
 from motion_lightning.pipeline import Diffusion
 
 EPOCH = 5  # steps
@@ -17,9 +19,11 @@ OPTIMIZER = partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01)
 
 
 @pytest.fixture(scope="module")
-def make_module(make_model):
+def make_module(make_model, tiny_store):
     def make_module(model: Diffusion | None = None, **options) -> DiffusionModule:
-        return DiffusionModule(model or make_model(), OPTIMIZER, warmup=3, seed=7, **options)
+        model = model or make_model()
+        linear = FrameWiener.of(encoded(model.codec, tiny_store.split("train"), [0, 1, 2, 3]), model.process)
+        return DiffusionModule(model, OPTIMIZER, linear, warmup=3, seed=7, **options)
 
     return make_module
 

@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 import torch
 
+from motion_lightning.assemble import fit_statistics
 from motion_lightning.callbacks.ema import EMA
-from motion_lightning.codec import FeatureCodec
+from motion_lightning.codecs.motion import FeatureCodec
 from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.data.store import Store
 from motion_lightning.diffusion.precondition import Wiener
 from motion_lightning.diffusion.process import Process
 from motion_lightning.lit.diffusion import DiffusionModule
+from motion_lightning.metrics.skill import FrameWiener
 from motion_lightning.models.dit import DiT
 from motion_lightning.pipeline import Diffusion
 from motion_lightning.train import finish, savers
@@ -32,8 +33,8 @@ class Record(L.Callback):
     def on_fit_start(self, trainer, module):
         compute = module.compute_loss
 
-        def recorded(batch, t, eps, drop):
-            loss = compute(batch, t, eps, drop)
+        def recorded(batch, t, eps, drop, importance):
+            loss = compute(batch, t, eps, drop, importance)
             row = {"clip": batch.info.clip, "t": t, "eps": eps, "drop": drop, "per_sample": loss.per_sample}
             self.steps.append(row)
             return loss
@@ -45,16 +46,13 @@ def run(store: Path, out: Path, processes: int) -> None:
     store = Store.open(store)
     torch.manual_seed(0)
     codec = FeatureCodec()
-    train = store.split("train")
-    frames = np.concatenate([train.features(i) for i in range(len(train))])
-    codec.fit(torch.as_tensor(store.stats.mean), torch.as_tensor(store.stats.std), torch.from_numpy(frames))
-    precondition = Wiener(Process(steps=100), codec.features)
-    clips = [torch.from_numpy(train.features(i).copy()) for i in range(len(train))]
-    precondition.fit([codec.encode(c[None], torch.ones(1, len(c), dtype=torch.bool))[0] for c in clips])
-    denoiser = DiT(codec.features, store.texts.width, width=32, depth=2, heads=2)
+    precondition = Wiener(Process(steps=100), *codec.shape)
+    denoiser = DiT(*codec.shape, store.texts.width, width=32, depth=2, heads=2)
+    model = Diffusion(denoiser, precondition, codec)
+    linear = FrameWiener.of(fit_statistics(model, store), model.process)
     # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
     optimizer = partial(torch.optim.SGD, lr=0.1)
-    module = DiffusionModule(Diffusion(denoiser, precondition, codec), optimizer, warmup=2, cond_drop=0.3, seed=7)
+    module = DiffusionModule(model, optimizer, linear, warmup=2, cond_drop=0.3, seed=7)
     data = MotionDataModule(
         store, batch_size=4, val_batch_size=2, steps_per_epoch=4, max_frames=40, seed=7
     )  # fmt: skip

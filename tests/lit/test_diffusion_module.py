@@ -11,6 +11,7 @@ from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.diffusion.precondition import Plain
 from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise, fixed_timesteps
 from motion_lightning.lit.diffusion import DiffusionModule
+from motion_lightning.lit.losses import foot, velocity
 from motion_lightning.metrics.skill import FrameWiener, squared_error
 from motion_lightning.pipeline import Diffusion
 
@@ -21,7 +22,7 @@ def drawn(module: DiffusionModule, batch: Batch, step: int = 0) -> tuple:
     """t, noise and drop, of which one is True, as in training."""
     random = StepRandom(7)
     t = random.timesteps(step, len(batch.x), module.model.process.steps)
-    noise = random.noise(step, batch.x.new_empty(*batch.mask.shape, module.model.codec.features))
+    noise = random.noise(step, batch.x.new_empty(*batch.mask.shape, *module.model.codec.shape))
     return t, noise, torch.arange(len(batch.x)) == 1
 
 
@@ -35,7 +36,7 @@ LOSSES = [
     {},
     {"weight": "min_snr"},
     {"space": "target"},
-    {"foot_weight": 1.0, "velocity_weight": 1.0},
+    {"losses": {"foot": {"weight": 1.0, "loss": foot}, "velocity": {"weight": 1.0, "loss": velocity}}},
 ]
 
 
@@ -53,7 +54,8 @@ def test_padding_does_not_change_the_loss(make_module, randomise, batch, options
 
 
 def test_loss_names_what_it_is_made_of(make_module, batch):
-    module = make_module(foot_weight=2.0, velocity_weight=3.0)
+    extra = {name: {"weight": weight, "loss": loss} for name, weight, loss in (("foot", 2, foot), ("never", 0, None))}
+    module = make_module(losses=extra | {"velocity": {"weight": 3.0, "loss": velocity}})
     loss = module.compute_loss(batch, *drawn(module, batch))
     assert set(loss.parts) == {"diffusion", "outline", "foot", "velocity"}
     torch.testing.assert_close(sum(loss.parts.values()), loss.total)
@@ -67,7 +69,7 @@ def test_outline_is_learned_from_the_text_at_every_timestep(make_module, batch):
     t, eps, drop = drawn(module, batch)
     parts = [module.compute_loss(batch, at, noise, drop).parts["outline"] for at, noise in [(t, eps), (0 * t, -eps)]]
     torch.testing.assert_close(parts[0], parts[1])
-    x0 = module.model.codec.encode(batch.x, batch.mask)
+    x0, _ = module.model.codec.encode(batch)
     torch.testing.assert_close(parts[0], 2 * squared_error(0 * x0, x0, batch.mask).mean())  # it starts at zero
     parts[0].backward()
     assert module.model.denoiser.outline.weight.grad.any()
@@ -76,19 +78,20 @@ def test_outline_is_learned_from_the_text_at_every_timestep(make_module, batch):
 
 def test_fresh_model_starts_at_the_linear_baseline(make_module, batch):
     module = make_module()
-    x0, (t, eps, drop) = module.model.codec.encode(batch.x, batch.mask), drawn(module, batch)
+    (x0, mask), (t, eps, drop) = module.model.codec.encode(batch), drawn(module, batch)
     x_t = module.model.process.noise(x0, t, eps) * batch.mask[..., None]
     zero = torch.zeros_like(x_t)
     error = squared_error(module.model.precondition(x_t, t, batch.mask).x0(zero), x0, batch.mask)
     got = module.compute_loss(batch, t, eps, drop).per_sample
     torch.testing.assert_close(got, error)
-    frame = squared_error(FrameWiener(module.model.codec.covariance, module.model.process)(x_t, t), x0, batch.mask)
+    clips = [row[valid] for row, valid in zip(x0, mask, strict=True)]
+    frame = squared_error(FrameWiener.of(clips, module.model.process)(x_t, t), x0, batch.mask)
     assert got.mean() < frame.mean()  # neighbours in time know something, too
 
 
 def test_weights_multiply_the_error_in_the_targets_space(make_model, make_module, batch):
     model = make_model()
-    plain = Diffusion(model.denoiser, Plain(model.process, model.codec.features, "eps"), model.codec)
+    plain = Diffusion(model.denoiser, Plain(model.process, model.codec.shape[0], "eps"), model.codec)
     in_eps = make_module(plain, space="target", weight="min_snr")
     in_x0 = make_module(plain, space="x0", weight="min_snr")
     draw = drawn(in_eps, batch)
@@ -102,10 +105,10 @@ def test_one_condition_in_ten_is_dropped(make_module, data, monkeypatch, trainer
     """Over what training draws, in fit itself, and no two steps the same."""
     module, drops, times = make_module(), [], []
 
-    def spy(batch, t, eps, drop):
+    def spy(batch, t, eps, drop, importance):
         drops.append(drop)
         times.append(t)
-        return type(module).compute_loss(module, batch, t, eps, drop)
+        return type(module).compute_loss(module, batch, t, eps, drop, importance)
 
     monkeypatch.setattr(module, "compute_loss", spy)
     trainer(1, limit_val_batches=0).fit(module, data)
@@ -138,7 +141,7 @@ def test_validation_loss_is_that_of_fixed_noise(make_module, randomise, data, ti
     losses = []
     for i in range(len(val)):
         batch = val.collate([i], max_frames=40)
-        x0 = module.model.codec.encode(batch.x, batch.mask)
+        x0, _ = module.model.codec.encode(batch)
         t = fixed_timesteps(batch.info.clip, 100)
         draw = (t, fixed_noise(batch.info.clip, x0), torch.tensor([False]))
         losses.append(float(module.compute_loss(batch, *draw).per_sample))
@@ -148,7 +151,7 @@ def test_validation_loss_is_that_of_fixed_noise(make_module, randomise, data, ti
 def test_a_short_fit_learns(make_module, tiny_store, trainer):
     """On held-out clips; from nothing, for a fresh preconditioned model is a filter that is hard to beat."""
     module = make_module()
-    module.model.precondition = Plain(module.model.process, module.model.codec.features)
+    module.model.precondition = Plain(module.model.process, module.model.codec.shape[0])
     module.make_optimizer = partial(torch.optim.AdamW, lr=1e-2)
     data = MotionDataModule(tiny_store, batch_size=8, val_batch_size=5, steps_per_epoch=40, seed=7)
     before = trainer().validate(module, data, verbose=False)[0]["val/loss"]

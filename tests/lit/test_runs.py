@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from motion_lightning.callbacks.ema import EMA
-from motion_lightning.callbacks.sampling import SampleMotions
+from motion_lightning.callbacks.sampling import SampleClips
 from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.diffusion.samplers import ddim
 from motion_lightning.errors import UserError
 from motion_lightning.lit.diffusion import DiffusionModule
 from motion_lightning.pipeline import Sampling
+from motion_lightning.tasks.motion import MotionTask
 from motion_lightning.train import savers
 
 EPOCH = 5  # steps
@@ -66,7 +67,6 @@ def test_checkpoint_is_plain_and_describes_itself(straight):
     for name in (
         "codec.mean",
         "codec.std",
-        "codec.covariance",
         "precondition.basis",
         "precondition.filter",
     ):
@@ -101,7 +101,7 @@ def test_a_checkpoint_samples_without_lightning(straight):
     code = f"""
 import sys, torch
 state = torch.load({str(straight["path"])!r}, weights_only=True)
-from motion_lightning.codec import FeatureCodec
+from motion_lightning.codecs.motion import FeatureCodec
 from motion_lightning.diffusion.precondition import Wiener
 from motion_lightning.diffusion.process import Process
 from motion_lightning.diffusion.samplers import ddim
@@ -144,8 +144,8 @@ def test_average_warms_up(make_module, data, tmp_path, decay, trainer):
     assert (average - weights.after[-1]).abs().max() > 1e-4
 
 
-def samples(encoder, folder) -> SampleMotions:
-    return SampleMotions(["a slow wave"], encoder, Sampling(ddim, 2, 1.0), seconds=1.0, folder=folder)
+def samples(encoder, folder) -> SampleClips:
+    return SampleClips(MotionTask(["a slow wave"]), encoder, Sampling(ddim, 2, 1.0), folder, seconds=1.0)
 
 
 def test_samples_come_from_averaged_weights(make_module, data, tiny_encoder, tmp_path, monkeypatch, trainer):

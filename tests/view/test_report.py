@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from motion_lightning.view.charts import Line, interval_chart, line_chart
+from motion_lightning.view.fragment import Fragment, viewer
 from motion_lightning.view.report import logged_skill, read_metrics, write_report
 
 FRAME = [0.9 * 0.7**i for i in range(10)]
@@ -33,6 +34,7 @@ EVALUATION = {
         "single": {
             "action": {"model": 0.981, "real": 1.0, "retrieval": 0.9},
             "speed": {"model": None, "real": 1.0},
+            "count": 77123,
         },
         "paraphrases": {"action": 0.625},
         "compound": None,
@@ -68,10 +70,10 @@ def words(page: str) -> str:
 
 
 def test_full_report(run, clip):
-    page = write_report(run, clips=[clip(10), clip(12)], evaluation=EVALUATION).read_text()
+    page = write_report(run, samples=viewer([clip(10), clip(12)]), evaluation=EVALUATION).read_text()
     text = words(page)
     assert text.count("No ") == 0 and page.count('class="chart"') == 4 and page.count("<canvas") == 2
-    assert "98.1" in text and "62.5" in text and "null is undertrained" in text
+    assert "98.1" in text and "62.5" in text and "null is undertrained" in text and "77123" not in text
     assert re.search(r"0\.9 – 1\.0\s+—\s", text) and "no figure" in text
     assert "1 logged losses were not finite" in text
     assert re.search(r"evaluate '?run=[^ ]*my run' ", html.unescape(page))  # quoted for a shell
@@ -92,9 +94,34 @@ def test_settings_and_provenance_are_text(run):
 def test_empty_folder_says_how_to_get_each_part(tmp_path):
     page = write_report(tmp_path).read_text()
     text = words(page)
-    for what in ("samples", "curves", "skill", "conditioning audit", "scores", "jitter", "settings"):
+    for what in ("samples", "curves", "skill", "conditioning audit", "scores", "settings"):
         assert f"No {what}" in text
     assert "motion_lightning.evaluate" in text and [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+OTHER = {
+    "skill": {"model": [0.1] * 10, "frame": [0.2] * 10, "judged": [True] * 10, "passed": True},
+    "headline": {"end point error, px": 3.21, "wrong digits": 0.04},
+    "tables": {"end point error": {"32 points": {"model": 3.21, "nearest <caption>": 5.5}, "hands": {"model": None}}},
+    "shares": {"hands that follow": {"left_hand": {"model": 0.93, "real": 1.0}}},
+}
+
+
+def test_any_kind_of_data_has_a_report(run):
+    """Pictures of its own, its own tables; nothing of motions is missed."""
+    pictures = Fragment("<img src=data:,x class=own>", ".own { width: 3px }", "<script>own()</script>")
+    page = write_report(run, samples=pictures, evaluation=OTHER).read_text()
+    text = words(page)
+    assert page.count(pictures.body) == page.count(pictures.style) == page.count(pictures.script) == 1
+    assert "end point error, px 3.21" in re.sub(r"\s+", " ", text) and "left hand" in text and "93.0" in text
+    assert "nearest &lt;caption&gt;" in page and "Physics" not in text and "model / sequence" not in text
+    assert "No scores" not in text and "No conditioning audit" in text
+
+
+def test_what_training_took_is_in_the_head(run):
+    (run / "training.json").write_text(json.dumps({"parameters": 2_345_678, "seconds_per_step": 0.0625}))
+    text = re.sub(r"\s+", " ", words(write_report(run).read_text()))
+    assert "parameters 2.35M" in text and "seconds a step 0.0625" in text
 
 
 def test_evaluation_of_the_folder_is_read(run):

@@ -282,8 +282,8 @@ def test_wrong_statistics_are_refused(tmp_path, store, change):
 
 
 def test_batches_carry_the_scene(store):
-    split = store.split("train")
-    batch = split.collate([0, 5, 7], multiple_of=1, condition=TrackCondition())
+    split = store.with_condition(TrackCondition()).split("train")
+    batch = split.collate([0, 5, 7], multiple_of=1)
     assert isinstance(batch.cond, TrackCond) and batch.x.shape == (3, 10, 32, 3) and batch.mask.all()
     assert batch.cond.text.tokens.shape[0] == 3
     assert batch.cond.frames.shape == (3, 2, 3, 24, 24) and batch.cond.frames.abs().max() <= 1

@@ -1,4 +1,4 @@
-"""Between what the data hold (metric features) and what a process works on (normalised x)."""
+"""Motions: HumanML3D's features ↔ normalised x ↔ joints in metres."""
 
 from collections.abc import Iterable
 from itertools import accumulate
@@ -6,7 +6,10 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from motion_lightning.data.batch import Batch
+from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
+from motion_lightning.metrics.skill import masked_mean
 from motion_lightning.motion.features import SLICES, features_to_joints, layout
 from motion_lightning.motion.reconcile import reconcile, velocities_in_world
 from motion_lightning.motion.skeleton import load_skeleton
@@ -61,20 +64,29 @@ class FeatureCodec(nn.Module):
         kept = self.kept
         self.register_buffer("mean", torch.zeros(len(kept)))
         self.register_buffer("std", torch.ones(len(kept)))
-        self.register_buffer("covariance", torch.eye(len(kept)))  # (D, D) of x over training frames
+        self.shape, self.fps = (len(kept),), self.skeleton.fps
+        self.sizes = {"features": len(kept)}
 
-    @property
-    def features(self) -> int:
-        """D, the width of x."""
-        return len(self.kept)
+    def length(self, frames: int) -> int:
+        """Frames of x of so many frames of a clip."""
+        return frames
 
-    def fit(self, mean: Tensor, std: Tensor, frames: Tensor) -> None:
-        """Take the statistics of training frames.
+    def fit(self, store: Store) -> None:
+        """Mean and deviation of all training frames; those of the contacts, which x has anew, of 2000 clips.
 
-        Args:
-            mean, std: (F,) in metric units.
-            frames: (N, F) a sample of them, for the covariance and for the contacts.
+        UserError where the store's motions have another number of features.
         """
+        mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in (store.stats.mean, store.stats.std))
+        if len(mean) != (needed := self.layout["contacts"].stop):
+            raise UserError(
+                f"{store.path}: {len(mean)} features a frame, skeleton {self.skeleton.name} has {needed}; "
+                "set codec.skeleton"
+            )
+        train = store.split("train")
+        self.take(mean, std, torch.cat([torch.from_numpy(train.features(i).copy()) for i in train.some()]))
+
+    def take(self, mean: Tensor, std: Tensor, frames: Tensor) -> None:
+        """Statistics from mean and std (F,) in metric units, and a sample of frames (N, F) for the contacts."""
         kept, frames = self.kept, self._stand(frames)[..., self.kept].double()
         self.mean.copy_(mean[kept])
         self.std.copy_(std[kept].clamp(min=1e-4))  # a constant column stays constant, not infinite
@@ -85,7 +97,6 @@ class FeatureCodec(nn.Module):
         self.std[: self.slices["root_height"].stop] /= self.root_gain
         if "velocities" in self.names:
             self.std[self.slices["velocities"]] /= self.velocity_gain
-        self.covariance.copy_(((frames - self.mean) / self.std).T.cov())
 
     def _stand(self, features: Tensor) -> Tensor:
         """Features with contacts that mean a standing foot."""
@@ -94,7 +105,15 @@ class FeatureCodec(nn.Module):
         stands = velocity.norm(dim=-1) * self.skeleton.metre_per_unit * self.skeleton.fps < self.stand_speed
         return torch.cat([features[..., : self.layout["contacts"].start], stands.to(features)], dim=-1)
 
-    def encode(self, features: Tensor, mask: Tensor) -> Tensor:
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch of metric features (B, T, F) → x (B, T, D), zero where the mask (B, T) is False, and that mask."""
+        return self.normalise(batch.x, batch.mask), batch.mask
+
+    def errors(self, squared: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Squared errors (B, T, D) → their mean over valid frames (B,)."""
+        return {"diffusion": masked_mean(squared, mask)}
+
+    def normalise(self, features: Tensor, mask: Tensor) -> Tensor:
         """Metric features (B, T, F) → x (B, T, D), zero where the mask (B, T) is False."""
         return (self._stand(features)[..., self.kept] - self.mean) / self.std * mask[..., None]
 
