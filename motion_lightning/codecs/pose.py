@@ -55,8 +55,8 @@ class PoseCodec(nn.Module):
         return 3 * (len(self.skeleton.joints) - 1)
 
     def take(self, poses: Tensor) -> None:
-        """Statistics of poses (N, ...) as the data have them."""
-        numbers = self.numbers(poses).double()
+        """Statistics of poses (..., D) as the data have them."""
+        numbers = self.numbers(poses).double().flatten(0, -2)
         self.mean.copy_(numbers.mean(0))
         self.std.copy_(numbers.std(0).clamp(min=1e-3))  # of metres: what moves less than a millimetre stays still
 
@@ -69,7 +69,7 @@ class PoseCodec(nn.Module):
         return {"diffusion": masked_mean(squared, mask)}
 
     def joints(self, x: Tensor) -> Tensor:
-        """x (..., D) → joints (..., J, 3) in metres with the pelvis at 0, differentiable, float32 under autocast too."""
+        """x (..., D) → joints (..., J, 3) in metres, pelvis at 0; differentiable, always float32."""
         with torch.autocast(x.device.type, enabled=False):
             return self.body(x.float() * self.std + self.mean)
 

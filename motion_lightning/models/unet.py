@@ -1,5 +1,6 @@
 """UNet for poses: one body, a token a joint or one vector, under the words of a sentence."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -116,7 +117,7 @@ class PoseUNet(nn.Module):
         self.null = nn.Parameter(torch.empty(cond_width))
 
         widths = [width * 2**level for level in range(levels + 1)]
-        down = list(zip(widths, widths[1:], strict=False))
+        down = list(pairwise(widths))
         shapes = [*down, (widths[-1], widths[-1]), *((2 * b, a) for a, b in reversed(down))]
         self.blocks = nn.ModuleList(ConditionedResBlock(a, b, cond_width, heads, dropout) for a, b in shapes)
         self.mixers = nn.ModuleList(
