@@ -71,8 +71,8 @@ class TrackCodec(nn.Module):
         self.register_buffer("std", torch.ones(self.shape))
 
     def length(self, frames: int) -> int:
-        """Slots of x of a clip of so many slots."""
-        return frames - 1
+        """Slots of x, of every clip: a batch may be padded, a window is not."""
+        return self.steps - 1
 
     def fit(self, store: Store) -> None:
         """Take mean and deviation of the training clips. UserError where clips are of another size."""
@@ -91,7 +91,8 @@ class TrackCodec(nn.Module):
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Metric batch → x (B, T - 1, F), zero where nothing is, and the mask (B, T - 1) of its slots."""
         parts = [batch.cond.moves.position, batch.cond.moves.rotation, batch.x] if self.hands else [batch.x]
-        metric, mask = torch.cat([part[:, 1:].flatten(2) for part in parts], -1), batch.mask[:, 1:]
+        metric = torch.cat([part[:, 1 : self.steps].flatten(2) for part in parts], -1)
+        mask = batch.mask[:, 1 : self.steps]
         mean, std = (buffer[: metric.shape[-1]] for buffer in (self.mean, self.std))
         return torch.where(self._there(metric, mask, batch), (metric - mean) / std, 0), mask
 

@@ -160,6 +160,12 @@ def test_hands_that_are_not_there_cost_nothing(codec, batch):
     assert not codec.errors(squared, mask, nobody)["hand_position"].any()
 
 
+def test_padded_batches_are_the_same(codec, batch, store):
+    padded = store.split("train").collate(range(6), multiple_of=8)
+    assert padded.mask.shape == (6, 8)
+    torch.testing.assert_close(codec.encode(padded), codec.encode(batch))
+
+
 def test_padding_costs_nothing(codec, batch):
     x, mask = codec.encode(batch)
     mask = mask & (torch.arange(T - 1) < T - 2)
