@@ -8,7 +8,7 @@ from motion_lightning.data.batch import Batch
 from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
 from motion_lightning.metrics.skill import masked_mean
-from motion_lightning.motion.anatomy import bone_length_loss, bones, from_directions
+from motion_lightning.motion.anatomy import bones, from_directions
 from motion_lightning.motion.rotations import matrix_to_sixd, quat_between, quat_to_matrix, sixd_to_matrix
 from motion_lightning.motion.skeleton import load_skeleton
 
@@ -61,8 +61,9 @@ class PoseCodec(nn.Module):
         self.std.copy_(numbers.std(0).clamp(min=1e-3))  # of metres: what moves less than a millimetre stays still
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A batch of poses (B, 1, ...) → x (B, 1, D) and its mask (B, 1)."""
-        return (self.numbers(batch.x) - self.mean) / self.std * batch.mask[..., None], batch.mask
+        """A batch of poses, of which padding is left out → x (B, 1, D) and its mask (B, 1)."""
+        poses, mask = batch.x[:, :1], batch.mask[:, :1]
+        return (self.numbers(poses) - self.mean) / self.std * mask[..., None], mask
 
     def errors(self, squared: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Squared errors (B, 1, D) → their mean (B,)."""
@@ -137,22 +138,3 @@ class SliceCodec(PoseCodec):
     def body(self, numbers: Tensor) -> Tensor:
         joints = numbers.unflatten(-1, (-1, 3))
         return joints - joints[..., :1, :]
-
-
-def anatomy_loss(
-    codec: PoseCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch, space: str = "metres"
-) -> Tensor:
-    """Squared error (B,) of the bone lengths of x0_hat (B, 1, D), against the skeleton's constants, float32.
-
-    It wants the weight ``alpha_bar_t``, which the training module gives it: x0_hat is an error in eps times
-    1 / sqrt(alpha_bar_t), and without that weight the noisiest samples of a batch are all of its loss.
-
-    Args:
-        space: "metres", or "normalised": takes normalised numbers for metres, in which no body has these lengths and
-            no pose a loss of 0. That is the mistake to be shown.
-    """
-    if space not in ("metres", "normalised"):
-        raise UserError(f"space={space} of the anatomy loss is unknown; choose metres or normalised")
-    with torch.autocast(x0_hat.device.type, enabled=False):
-        joints = codec.joints(x0_hat) if space == "metres" else codec.body(x0_hat.float())
-        return (bone_length_loss(joints, codec.skeleton) * mask).sum(1) / mask.sum(1)
