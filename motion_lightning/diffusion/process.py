@@ -58,11 +58,6 @@ class Process(nn.Module):
         """Share of the data in the variance of x_t, a² / (a² + s²), (T,)."""
         return self.power / (self.power + self.variance)
 
-    @property
-    def slope(self) -> str:
-        """What the path of a sample follows: x / a moves along eps as sigma falls, a flow along its velocity."""
-        return "velocity" if self.schedule == "flow" else "eps"
-
     def alpha_bar_at(self, t: Tensor | int) -> Tensor:
         """alpha_bar of each t in -1 ... T - 1, float64, shaped like t."""
         return self._at(self.alpha_bar, t, 1.0)
@@ -130,11 +125,15 @@ class Process(nn.Module):
         x_t is x_{t_prev} times r = a_t / a_{t_prev}, and noise that makes up the variance. Ho et al. 2020,
         eq. 6-7, is the case of one step that preserves variance. At t_prev = -1 the mean is x0, the variance 0.
         """
-        now, before = self._at(self.variance, t, 0.0), self._at(self.variance, t_prev, 0.0)
-        r = self.a(t) / self.a(t_prev)
-        fresh = (now - r.square() * before) / now  # share of the noise in x_t that came after t_prev
+        r, before = self.a(t) / self.a(t_prev), self._at(self.variance, t_prev, 0.0)
+        now, fresh = self._at(self.variance, t, 0.0), self.fresh(t, t_prev)
         mean = over(self.a(t_prev) * fresh, x0) * x0 + over(r * before / now, x0) * x_t
         return Gaussian(mean, over(before * fresh, x0))
+
+    def fresh(self, t: Tensor | int, t_prev: Tensor | int) -> Tensor:
+        """Share of the noise variance in x_t that came after t_prev, float64."""
+        now, before = self._at(self.variance, t, 0.0), self._at(self.variance, t_prev, 0.0)
+        return (now - (self.a(t) / self.a(t_prev)).square() * before) / now
 
     def _at(self, table: Tensor, t: Tensor | int, clean: float) -> Tensor:
         t = torch.as_tensor(t, device=table.device)

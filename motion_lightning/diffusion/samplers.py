@@ -56,12 +56,87 @@ def ddim(
     for t, t_prev in progress(_jumps(timesteps, process)):
         x0 = denoise(x, _batch(t, x)).to(x)
         eps = process.convert(x0, "x0", "eps", x, t)
-        now, before = process.alpha_bar_at(t), process.alpha_bar_at(t_prev)
-        sigma = eta * ((1 - before) / (1 - now) * (1 - now / before)).sqrt()
-        direction = (1 - before - sigma**2).clamp(min=0).sqrt()  # eta = 1 rounds below 0 in the last jumps
-        x = over(before.sqrt(), x) * x0 + over(direction, x) * eps
+        s = process.s(t_prev)
+        spread = eta * s * process.fresh(t, t_prev).sqrt()  # at eta = 1 that of the posterior
+        x = over(process.a(t_prev), x) * x0 + over((s**2 - spread**2).clamp(min=0).sqrt(), x) * eps
         if eta and t_prev >= 0:
-            x = x + over(sigma, x) * noise(x)
+            x = x + over(spread, x) * noise(x)
+    return x
+
+
+def euler(
+    denoise: Denoise,
+    x: Tensor,
+    process: Process,
+    timesteps: Tensor,
+    noise: Noise | None = None,
+    progress: Progress = iter,
+) -> Tensor:
+    """Straight steps along the probability flow (Karras et al. 2022, eq. 4; a flow's own equation on its path).
+
+    In x / a over sigma the slope is eps, in x / (a + s) over s / (a + s) it is the velocity; a step along either
+    leaves x0_hat and eps as they are, and so does DDIM at eta = 0: all three are one. Nothing is random.
+    """
+    for t, t_prev in progress(_jumps(timesteps, process)):
+        x0 = denoise(x, _batch(t, x)).to(x)
+        x = process.noise(x0, t_prev, process.convert(x0, "x0", "eps", x, t))
+    return x
+
+
+def heun(
+    denoise: Denoise,
+    x: Tensor,
+    process: Process,
+    timesteps: Tensor,
+    along: str = "velocity",
+    noise: Noise | None = None,
+    progress: Progress = iter,
+) -> Tensor:
+    """Euler's step, and half the change of slope that it meets (Karras et al. 2022, algorithm 1, without churn).
+
+    The denoiser is called twice a step, once in the last. ``along``: "eps" is theirs, in x / a over sigma, for paths
+    whose sigma starts near 100 or below; "velocity", in x / (a + s) over s / (a + s), is the same equation in a time
+    that has an end, and takes any path, from pure noise on.
+    """
+    if along not in ("eps", "velocity"):
+        raise UserError(f"sampler.sampler.along={along} is unknown; choose velocity or eps")
+    if along == "eps" and process.sigma(int(timesteps[0])).isinf():
+        raise UserError("sampler.sampler.along=eps cannot start at pure noise, where sigma is infinite; take velocity")
+    for t, t_prev in progress(_jumps(timesteps, process)):
+        x0 = denoise(x, _batch(t, x)).to(x)
+        ahead = process.noise(x0, t_prev, process.convert(x0, "x0", "eps", x, t))
+        if t_prev >= 0:
+            slope = process.convert(x0, "x0", along, x, t)
+            there = process.convert(denoise(ahead, _batch(t_prev, x)).to(x), "x0", along, ahead, t_prev)
+            scale, end = _straight(process, t_prev, along)
+            ahead = ahead + over(scale * (end - _straight(process, t, along)[1]) / 2, x) * (there - slope)
+        x = ahead
+    return x
+
+
+def dpmpp(
+    denoise: Denoise,
+    x: Tensor,
+    process: Process,
+    timesteps: Tensor,
+    noise: Noise | None = None,
+    progress: Progress = iter,
+) -> Tensor:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): x0_hat goes on as a line in log(a / s). Nothing is random.
+
+    One call of the denoiser a step. The first step has no line yet; the last is infinitely long in log(a / s), and
+    ends on x0_hat itself.
+    """
+    before = length_before = None
+    for t, t_prev in progress(_jumps(timesteps, process)):
+        x0 = denoise(x, _batch(t, x)).to(x)
+        length = (process.sigma(t) / process.sigma(t_prev)).log()
+        ahead = x0
+        if before is not None and t_prev >= 0:
+            ahead = x0 + over(length / length_before / 2, x) * (x0 - before)
+        kept = process.s(t_prev) / process.s(t)
+        x = over(kept, x) * x + over(process.a(t_prev) - kept * process.a(t), x) * ahead
+        before, length_before = x0, length
     return x
 
 
@@ -96,6 +171,13 @@ def _karras(process: Process, n: int, rho: float) -> np.ndarray:
     nearest = np.abs(np.log(sigma) - np.log(wanted)[:, None]).argmin(1)
     order = np.arange(n)  # where sigmas are closer than timesteps, the next free ones
     return np.maximum(np.minimum.accumulate(nearest + order) - order, n - 1 - order)
+
+
+def _straight(process: Process, t: int, along: str) -> tuple[Tensor, Tensor]:
+    """Scale of x and time in which the probability flow has eps, or the velocity, for a slope."""
+    a, s = process.a(t), process.s(t)
+    scale = a if along == "eps" else a + s
+    return scale, s / scale
 
 
 def _jumps(timesteps: Tensor, process: Process) -> list[tuple[int, int]]:

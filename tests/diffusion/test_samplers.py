@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motion_lightning.diffusion.process import SCHEDULES, Process
-from motion_lightning.diffusion.samplers import SPACINGS, ddim, ddpm, spaced
+from motion_lightning.diffusion.samplers import SPACINGS, ddim, ddpm, dpmpp, euler, heun, spaced
 from motion_lightning.errors import UserError
 
 PROCESS = Process("cosine", 100)
+FLOW = Process("flow", 100)
+PATHS = [PROCESS, FLOW]
 CHAIN = spaced(100, 10)
 
 
@@ -38,10 +40,55 @@ def test_no_noise_is_added_at_the_last_step():
 
     x, x0 = torch.randn(2, 4, 3, dtype=torch.float64), torch.randn(2, 4, 3, dtype=torch.float64)
     for sampler in (ddpm, partial(ddim, eta=1.0)):
-        out = sampler(lambda x, t: x0, x, PROCESS, CHAIN, noise=noise)
-        torch.testing.assert_close(out, x0, rtol=0, atol=1e-12)
-        assert len(calls) == 9
-        calls.clear()
+        for process in (PROCESS, FLOW):
+            out = sampler(lambda x, t: x0, x, process, CHAIN, noise=noise)
+            torch.testing.assert_close(out, x0, rtol=0, atol=1e-12)
+            assert len(calls) == 9
+            calls.clear()
+
+
+@pytest.mark.parametrize("sampler", [ddim, euler, heun, partial(heun, along="eps"), dpmpp])
+def test_solvers_end_on_the_last_x0_hat_and_call_no_noise(sampler):
+    x, x0 = torch.randn(2, 4, 3, dtype=torch.float64), torch.randn(2, 4, 3, dtype=torch.float64)
+    out = sampler(lambda x, t: x0 + t[0] / 100, x, PROCESS, CHAIN, noise=pytest.fail)
+    torch.testing.assert_close(out, x0 + CHAIN[-1] / 100, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("process", PATHS, ids=["cosine", "flow"])
+def test_euler_is_ddim_without_eta_on_any_path(process):
+    x = torch.randn(2, 4, 3, dtype=torch.float64)
+    out = [sampler(lambda x, t: torch.tanh(x), x, process, CHAIN) for sampler in (ddim, euler)]
+    torch.testing.assert_close(out[0], out[1], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("sampler", [euler, heun, dpmpp])
+@pytest.mark.parametrize("process", PATHS, ids=["cosine", "flow"])
+def test_one_step_from_noise_is_the_first_x0_hat(sampler, process):
+    x = torch.randn(2, 4, 3)
+    torch.testing.assert_close(sampler(lambda x, t: torch.tanh(x), x, process, spaced(100, 1)), torch.tanh(x))
+
+
+def test_heun_looks_ahead_once_a_step_and_the_others_not():
+    for sampler, calls in [(ddim, 10), (euler, 10), (dpmpp, 10), (heun, 19)]:
+        seen = []
+        sampler(lambda x, t, seen=seen: seen.append(t[0].item()) or 0 * x, torch.randn(1, 2, 2), PROCESS, CHAIN)
+        assert len(seen) == calls
+        assert list(dict.fromkeys(seen)) == CHAIN.tolist()
+
+
+@pytest.mark.parametrize("sampler", [heun, dpmpp])
+def test_second_order_solvers_need_fewer_calls(sampler):
+    """For a mixture of two points, whose ideal denoiser is a tanh: against the same flow in 500 steps."""
+    process = Process("flow", 1000)
+
+    def denoise(x, t):
+        a, s = process.a(t[0]), process.s(t[0])
+        return torch.tanh(a * x / (s**2 + 0.1 * a**2)) * s**2 / (s**2 + 0.1 * a**2) + 0.1 * a * x / (s**2 + 0.1 * a**2)
+
+    x = torch.linspace(-2, 2, 41, dtype=torch.float64)[:, None]
+    exact = heun(denoise, x, process, spaced(process, 500))
+    error = [(f(denoise, x, process, spaced(process, n)) - exact).abs().mean() for f, n in [(euler, 40), (sampler, 20)]]
+    assert error[1] < 0.3 * error[0]
 
 
 def test_ddim_with_eta_one_is_ddpm():
@@ -127,6 +174,10 @@ def test_bad_input_is_explained():
         spaced(10, 5, "even")
     with pytest.raises(UserError, match="eta = 0"):
         ddim(lambda x, t: x, x, PROCESS, CHAIN, eta=0.5)
+    with pytest.raises(UserError, match="velocity or eps"):
+        heun(lambda x, t: x, x, PROCESS, CHAIN, along="x0")
+    with pytest.raises(UserError, match="pure noise"):
+        heun(lambda x, t: x, x, FLOW, CHAIN, along="eps")
     for wrong in ([100, 50], [10, 20], [10, 10], [5, -1], []):
         with pytest.raises(UserError, match="descend"):
             ddim(lambda x, t: x, x, PROCESS, torch.tensor(wrong, dtype=torch.long))
