@@ -143,8 +143,9 @@ def score(program: SignProgram | dict, read: SignProgram) -> dict[str, dict[str,
 def sign_accuracy(programs: Sequence[SignProgram | dict], videos: Sequence[np.ndarray], fps: float = 8) -> dict:
     """Shares of videos (T, 3, H, W) that do what their programs say.
 
-    ``movement``, ``speed`` and ``size`` over hands, ``clip`` over videos in which all is right, ``lost`` over
-    hands that were not found; NaN where nothing counts. ``by_movement`` has the share of ``movement`` for each.
+    ``movement``, ``speed`` and ``size`` over hands, ``both`` over videos in which both movements are right, ``clip``
+    over those in which all is right, ``lost`` over hands that were not found; NaN where nothing counts.
+    ``by_movement`` has the share of ``movement`` for each.
     """
     hits, by_movement = defaultdict(list), defaultdict(list)
     for program, video in zip(programs, videos, strict=True):
@@ -156,7 +157,8 @@ def sign_accuracy(programs: Sequence[SignProgram | dict], videos: Sequence[np.nd
                 hits[attribute].append(value)
             by_movement[asked.movement].append(right[name]["movement"])
             hits["lost"].append(done == LOST)
+        hits["both"].append(all(hand["movement"] for hand in right.values()))
         hits["clip"].append(all(all(hand.values()) for hand in right.values()))
-    means = {k: float(np.mean(hits[k])) if hits[k] else float("nan") for k in ("movement", "speed", "size", "clip")}
-    means["lost"] = float(np.mean(hits["lost"])) if hits["lost"] else float("nan")
+    names = ("movement", "speed", "size", "both", "clip", "lost")
+    means = {name: float(np.mean(hits[name])) if hits[name] else float("nan") for name in names}
     return means | {"by_movement": {movement: float(np.mean(v)) for movement, v in sorted(by_movement.items())}}
