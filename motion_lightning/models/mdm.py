@@ -44,7 +44,7 @@ class MDM(nn.Module):
         text_dim: E, width of the pooled text.
         width, depth, heads, ff: size of the transformer; ff is the width inside its perceptrons.
         dropout: of tokens, sums and perceptrons.
-        null: what stands for no text: "learned", or "zero" as in the published weights.
+        null_text: what stands for no text: "learned", or "zero" as in the published weights.
         mask_frames: hide padding from attention; the published training did not.
     """
 
@@ -57,19 +57,19 @@ class MDM(nn.Module):
         heads: int = 4,
         ff: int = 1024,
         dropout: float = 0.1,
-        null: str = "learned",
+        null_text: str = "learned",
         mask_frames: bool = True,
     ):
         super().__init__()
         if width % heads or width % 2:
             raise UserError(f"model.width={width} is no even multiple of model.heads={heads}: change one of them")
-        if null not in NULLS:
-            raise UserError(f"model.null={null} is unknown; choose one of {', '.join(NULLS)}")
+        if null_text not in NULLS:
+            raise UserError(f"model.null_text={null_text} is unknown; choose one of {', '.join(NULLS)}")
         self.width, self.mask_frames = width, mask_frames
         self.inp = nn.Linear(features, width)
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.text = nn.Linear(text_dim, width)
-        if null == "learned":
+        if null_text == "learned":
             self.null = nn.Parameter(torch.zeros(text_dim))  # no norm stands between it and the sum with the time
         else:
             self.register_buffer("null", torch.zeros(text_dim), persistent=False)

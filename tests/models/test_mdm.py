@@ -84,7 +84,7 @@ def renamed(state: dict) -> dict:
 def test_published_weights_give_the_same_output(cond, batch, randomise, hide):
     """Every parameter has one of theirs; on padding too, where the published training let it be seen."""
     theirs = randomise(Published(32, 3, 4, 64)).eval()
-    ours = make(depth=3, heads=4, null="zero", mask_frames=hide, dropout=0.1).eval()
+    ours = make(depth=3, heads=4, null_text="zero", mask_frames=hide, dropout=0.1).eval()
     ours.load_state_dict(renamed(theirs.state_dict()))
     x, t, mask = batch
     x = x * mask[..., None]
@@ -97,7 +97,7 @@ def test_published_weights_give_the_same_output(cond, batch, randomise, hide):
 
 def test_the_published_size_has_the_published_parameters():
     with torch.device("meta"):
-        shapes = {name: tuple(p.shape) for name, p in MDM(263, 512, null="zero").state_dict().items()}
+        shapes = {name: tuple(p.shape) for name, p in MDM(263, 512, null_text="zero").state_dict().items()}
     assert sum(torch.Size(shape).numel() for shape in shapes.values()) == 17_880_327 and len(shapes) == 8 * 12 + 10
     assert shapes["inp.weight"] == (512, 263) and shapes["blocks.7.attention.qkv.weight"] == (1536, 512)
     assert shapes["blocks.7.mlp.0.weight"] == (1024, 512) and shapes["text.weight"] == (512, 512)
@@ -119,7 +119,7 @@ def test_starts_at_the_mean_with_blocks_at_unit_scale(cond, batch):
 def test_every_parameter_gets_a_gradient_in_a_mixed_batch(cond, batch, randomise):
     drop, (x, t, mask) = torch.tensor([True, False, False]), batch
     for null in ("learned", "zero"):
-        for model, dropped in [(make(null=null), drop), (make(null=null), ~NONE), (randomise(make(null=null)), drop)]:
+        for model, dropped in [(make(null_text=null), drop), (make(null_text=null), ~NONE), (randomise(make(null_text=null)), drop)]:
             model(x, t, model.encode(cond, mask, dropped), mask).square().sum().backward()
             assert not [name for name, p in model.named_parameters() if p.grad is None]
         # All keys share the bias of the key, and a softmax does not see what all its scores share.
@@ -137,7 +137,7 @@ def test_the_null_is_learned_where_the_text_is_dropped(cond, batch, randomise):
 
 
 def test_the_zero_null_is_no_parameter_and_no_weight():
-    model = make(null="zero")
+    model = make(null_text="zero")
     assert "null" not in model.state_dict() and not model.null.any()
 
 
@@ -207,7 +207,7 @@ def test_a_condition_that_holds_a_text_will_do(cond, batch):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"width": 30, "heads": 4}, "width=30"), ({"null": "none"}, "null=none")]
+    ("options", "words"), [({"width": 30, "heads": 4}, "width=30"), ({"null_text": "none"}, "null_text=none")]
 )
 def test_bad_sizes_are_refused(options, words):
     with pytest.raises(UserError, match=words):
