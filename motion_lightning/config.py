@@ -64,6 +64,8 @@ def main(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[
             sys.argv[1:] = [quote_free_text(argument) for argument in sys.argv[1:]]
             for argument in sys.argv[1:]:
                 if argument.startswith("resume=") and argument not in ("resume=", "resume=null"):
+                    if {"-m", "--multirun"} & set(sys.argv):
+                        _stop(f"{argument} goes on with one run, and -m starts several: leave one of them out")
                     # what Hydra keeps of the first start stays as it was
                     sys.argv += [f"hydra.run.dir={argument[7:]}", "hydra.output_subdir=null"]
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting

@@ -60,6 +60,7 @@ def evaluate_run(
         "checkpoint": loaded.checkpoint.name,
         "step": loaded.step,
         "data": f"{store.manifest['corpus']} {split}",
+        "clips": len(store.split(split).first(clips)),
         "store": store.digest[:16],
         "sampler": getattr(getattr(sampling.sampler, "func", sampling.sampler), "__name__", "sampler"),
         "steps": sampling.steps,

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import get_class
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from motion_lightning.checks import check
 from motion_lightning.config import instantiate, load_config, main, run_dir, save_config, to_plain
 from motion_lightning.errors import UserError
 
@@ -27,7 +27,7 @@ def train(cfg: DictConfig) -> None:
         cfg = continued(cfg, folder)
     if cfg.warning:
         log.warning("warning: %s", " ".join(cfg.warning.split()))
-    store_path = ensure_store(cfg, get_class(cfg.codec._target_).representation)
+    check(cfg)
 
     import lightning as L
     import torch
@@ -39,10 +39,11 @@ def train(cfg: DictConfig) -> None:
     quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    store = open_data(cfg, store_path)
     encoder = instantiate(cfg.text_encoder)
+    model = build_model(cfg, encoder.dim)  # parts that cannot be put together are refused before data are prepared
+    store_path = ensure_store(cfg, model.codec.representation)
+    store = open_data(cfg, store_path)
     config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
-    model = build_model(cfg, encoder.dim)
     linear = FrameWiener.of(fit_statistics(model, store), model.process)
     module = DiffusionModule(model, instantiate(cfg.optimizer), linear, config=config, **instantiate(cfg.training))
     trainer = build_trainer(cfg, folder, encoder)

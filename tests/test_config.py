@@ -1,6 +1,7 @@
 """The wrapper of the commands: composing, free text, errors, instantiating, run folders."""
 
 import inspect
+import re
 import sys
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -115,7 +116,7 @@ def refuse(cfg) -> None:
     raise UserError("the moon is missing in the sky: put it back")
 
 
-def read_prompt(cfg) -> None:
+def read_run(cfg) -> None:
     assert cfg.run != cfg.prompt
 
 
@@ -132,7 +133,7 @@ BAD_INPUT = [
     (nothing, ["steps=["], "cannot read the override steps=["),
     (nothing, ["--config-dir", "nowhere"], "nowhere' not found"),
     (nothing, ["--config-name", "nothing"], "nothing"),
-    (read_prompt, ["run=x"], "prompt is not set: add prompt=…"),
+    (read_run, ["prompt=x"], "run is not set: add run=…"),
     (refuse, [], "the moon is missing"),
     (build({"size": -1}), [], "size is below zero: give a positive one"),
     (build({"sice": 1}), [], "unexpected keyword argument 'sice'"),
@@ -177,15 +178,17 @@ def test_a_sweep_runs_every_job(command, tmp_path):
     def run(cfg) -> None:
         seen.append((cfg.seed, run_dir().resolve()))
 
-    assert command(run, "-m", "seed=3,5", "name=trial", root="train") == (0, [])
+    assert command(run, "-m", "seed=3,5", "sweep=trial", root="train") == (0, [])
     assert seen == [(3, tmp_path / "sweeps/trial/0"), (5, tmp_path / "sweeps/trial/1")]
 
 
 def test_a_failed_job_of_a_sweep_is_named(command):
-    status, lines = command(refuse, "-m", "seed=3,5", "name=trial", root="train")
+    status, lines = command(refuse, "-m", "seed=3,5", "sweep=trial", root="train")
     assert status == 2
-    assert "seed=3" in lines[0]
-    assert lines[-1].startswith("error: the moon")
+    assert [re.sub(r"\(.*\)", "", line) for line in lines] == [
+        f"error: sweeps/trial/{job} : the moon is missing in the sky: put it back" for job in (0, 1)
+    ]
+    assert "seed=3" in lines[0] and "seed=5" in lines[1]
 
 
 def test_a_run_lies_in_runs_and_can_be_started_again(command, tmp_path):

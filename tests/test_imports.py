@@ -27,8 +27,8 @@ FLOORS = [
     {"config"},
     {"assemble", "checks", "prepare"},
     {"evaluation"},
-    {"sample", "evaluate", "doctor", "first_action"},
-    {"train"},
+    {"sample", "evaluate", "doctor", "first_action", "comparison"},
+    {"train", "compare"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 COMMANDS = {room for rooms in FLOORS[-5:] for room in rooms}

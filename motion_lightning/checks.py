@@ -1,0 +1,58 @@
+"""Settings that do not go together are refused before anything is prepared, both by name.
+
+What one part alone can tell (a width and its heads, a target and its process, a picture and its patches) its
+constructor refuses. Here is what two parts of a configuration have to agree on.
+"""
+
+from omegaconf import DictConfig
+
+from motion_lightning.errors import UserError
+
+
+def check(cfg: DictConfig) -> None:
+    """UserError for the first pair of settings of ``train`` that exclude each other."""
+    for refuse in (untrained_null, more_steps_than_there_are, uneven_batch, prompts_alone, loss_weight):
+        refuse(cfg)
+
+
+def untrained_null(cfg: DictConfig) -> None:
+    """Guidance asks for the null condition, which only dropped conditions train."""
+    if cfg.sampler.guidance != 1 and not cfg.training.cond_drop:
+        raise UserError(
+            f"sampler.guidance={cfg.sampler.guidance:g} needs the null condition, which training.cond_drop=0 never "
+            "trains: take sampler.guidance=1, or a cond_drop of 0.1"
+        )
+
+
+def more_steps_than_there_are(cfg: DictConfig) -> None:
+    """A sampler walks on the timesteps of the process."""
+    steps, there = cfg.sampler.steps, cfg.diffusion.process.steps
+    if not 1 <= steps <= there:
+        raise UserError(f"sampler.steps={steps} is not within the diffusion.process.steps={there} that there are")
+
+
+def uneven_batch(cfg: DictConfig) -> None:
+    """Every device takes an equal share of the global batch."""
+    devices, nodes = cfg.trainer.devices, cfg.trainer.get("num_nodes", 1)
+    if isinstance(devices, int) and devices > 0 and cfg.loader.batch_size % (devices * nodes):
+        everywhere = f"{nodes} times trainer.devices={devices}" if nodes > 1 else f"trainer.devices={devices}"
+        raise UserError(f"loader.batch_size={cfg.loader.batch_size} is no multiple of {everywhere}: change one of them")
+
+
+def prompts_alone(cfg: DictConfig) -> None:
+    """A prompt is a text; where data condition on more, the validation clips have to give it."""
+    if cfg.loader.condition and cfg.callbacks.samples and cfg.callbacks.samples.get("prompts"):
+        condition = cfg.loader.condition._target_.rpartition(".")[2]
+        raise UserError(
+            f"callbacks.samples.prompts holds texts alone, and loader.condition={condition} needs more than a text: "
+            "leave the prompts out, and clips of the validation split are taken"
+        )
+
+
+def loss_weight(cfg: DictConfig) -> None:
+    """A weight of the loss belongs to what the error is measured of."""
+    from motion_lightning.config import instantiate
+    from motion_lightning.diffusion.weights import loss_weights
+
+    kind = "x0" if cfg.training.space == "x0" else cfg.diffusion.precondition.get("target", "residual")
+    loss_weights(instantiate(cfg.diffusion.process), kind, cfg.training.weight, cfg.training.normalise)

@@ -1,0 +1,44 @@
+"""Combinations that cannot work are refused by the command itself, with both settings named, and nothing prepared."""
+
+import sys
+
+import pytest
+
+from motion_lightning.train import train
+
+
+@pytest.fixture
+def refusal(monkeypatch, capsys, tmp_path):
+    """What ``train`` says to these overrides."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def refusal(*overrides: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["train", "name=x", "logger=csv", *overrides])
+        with pytest.raises(SystemExit) as stop:
+            train()
+        assert stop.value.code == 2
+        assert not (tmp_path / "home" / "stores").exists()
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        return line
+
+    return refusal
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["training.cond_drop=0"], ["sampler.guidance=2", "training.cond_drop=0"]),
+        (["sampler.steps=2000"], ["sampler.steps=2000", "diffusion.process.steps=1000"]),
+        (["trainer=ddp", "loader.batch_size=33"], ["loader.batch_size=33", "trainer.devices=2"]),
+        (["trainer.devices=4", "+trainer.num_nodes=3"], ["loader.batch_size=32", "3 times trainer.devices=4"]),
+        (["-m", "resume=runs/a", "seed=1,2"], ["resume=runs/a", "-m"]),
+        (["diffusion=plain", "training.space=target", "training.weight=p3"], ["p3", "x0"]),
+        (["training.space=target"], ["training.weight=capped_v", "training.space=x0"]),
+    ],
+    ids=lambda case: case[-1],
+)
+def test_settings_that_exclude_each_other(refusal, overrides, names):
+    line = refusal(*overrides)
+    assert [name for name in names if name not in line] == []
