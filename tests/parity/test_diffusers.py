@@ -4,11 +4,13 @@
 of every jump, so that only an n which divides T is comparable; its DDPM knows the neighbours in the list.
 """
 
+from functools import partial
+
 import pytest
 import torch
 
 from motion_lightning.diffusion.process import Process
-from motion_lightning.diffusion.samplers import ddim, ddpm, spaced
+from motion_lightning.diffusion.samplers import ddim, ddpm, dpmpp, euler, heun, spaced
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -87,3 +89,92 @@ def test_ddpm_on_uneven_and_whole_chains(n, spacing, monkeypatch):
 def test_tables_agree(schedule):
     theirs = reference("DDPMScheduler", schedule, "leading").alphas_cumprod
     torch.testing.assert_close(Process(schedule).alpha_bar, theirs.double(), rtol=0, atol=1e-6)
+
+
+class Wide:
+    """torch, without the float32 that diffusers puts samples into on every step."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+
+SOLVERS = {
+    "EulerDiscreteScheduler": (euler, "euler_discrete"),
+    "HeunDiscreteScheduler": (partial(heun, along="eps"), "heun_discrete"),
+    "DPMSolverMultistepScheduler": (dpmpp, "dpmsolver_multistep"),
+    "FlowMatchEulerDiscreteScheduler": (euler, "flow_match_euler_discrete"),
+    "FlowMatchHeunDiscreteScheduler": (heun, "flow_match_heun_discrete"),
+}
+
+
+def solve(kind, process, timesteps, ours, monkeypatch):
+    """Greatest difference between the library's last sample and ours.
+
+    Its Euler and Heun hold x / a; the model sees x and answers with x0, to those of flows with a velocity.
+    """
+    sampler, module = SOLVERS[kind]
+    a, s = process.a(timesteps), process.s(timesteps)
+    if process.schedule == "flow":
+        dpm = {"use_flow_sigmas": True, "prediction_type": "sample"} if kind.startswith("DPM") else {}
+        scheduler = getattr(diffusers, kind)(**dpm)
+        scheduler.set_timesteps(len(timesteps))
+        sigmas, scale = s, torch.ones_like(a)
+    else:
+        start, end = BETAS[process.schedule]
+        scheduler = getattr(diffusers, kind)(
+            beta_schedule=SCHEDULES[process.schedule],
+            beta_start=start,
+            beta_end=end,
+            prediction_type="original_sample" if kind.startswith("Euler") else "sample",
+        )
+        scheduler.set_timesteps(timesteps=timesteps.tolist())
+        scheduler.is_scale_input_called = True  # by us
+        sigmas, scale = s / a, torch.ones_like(a) if kind.startswith("DPM") else a
+    if ours:
+        monkeypatch.setattr(f"diffusers.schedulers.scheduling_{module}.torch", Wide())
+        sigmas = torch.cat([sigmas, sigmas.new_zeros(1)])
+        twice = "Heun" in kind  # every inner timestep is a corrector's, and then a predictor's
+        scheduler.sigmas = torch.cat([sigmas[:1], sigmas[1:-1].repeat_interleave(2), sigmas[-1:]]) if twice else sigmas
+    noise = draws(1)[0]
+    theirs = noise / scale[0]
+    for k, t in enumerate(scheduler.timesteps):
+        index = (k + 1) // 2 if "Heun" in kind else k
+        x, now = theirs * scale[index], timesteps[index].expand(2)
+        answer = model(x, now)
+        if kind.startswith("Flow"):
+            answer = process.convert(answer, "x0", "velocity", x, now)
+        theirs = scheduler.step(answer, t, theirs, return_dict=False)[0].double()
+    return (sampler(model, noise, process, timesteps) - theirs).abs().max().item()
+
+
+@pytest.mark.parametrize(("ours", "tolerance"), [(False, 1e-5), (True, 1e-10)], ids=["its tables", "our tables"])
+@pytest.mark.parametrize("kind", ["EulerDiscreteScheduler", "HeunDiscreteScheduler", "DPMSolverMultistepScheduler"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "karras"])
+def test_solvers_of_paths_that_preserve_variance(spacing, schedule, kind, ours, tolerance, monkeypatch):
+    process = Process(schedule)
+    timesteps = spaced(process, 30, spacing)
+    sigma = process.sigma(timesteps)
+    timesteps = timesteps[sigma < 20]  # beyond, x / a is coarse in float32
+    if not ours:
+        timesteps = timesteps[sigma[sigma < 20] > 0.05]  # below, its 1 - alpha_bar has few digits left in float32
+    assert solve(kind, process, timesteps, ours, monkeypatch) < tolerance
+
+
+@pytest.mark.parametrize(("ours", "tolerance"), [(False, 1e-5), (True, 1e-10)], ids=["its tables", "our tables"])
+@pytest.mark.parametrize("kind", ["FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"])
+@pytest.mark.parametrize("n", [10, 28])
+def test_solvers_of_flows(n, kind, ours, tolerance, monkeypatch):
+    """Its steps are even between pure noise and the first timestep, which for these n is on timesteps."""
+    process = Process("flow")
+    assert solve(kind, process, spaced(process, n, "linspace"), ours, monkeypatch) < tolerance
+
+
+@pytest.mark.parametrize(("ours", "tolerance"), [(False, 1e-5), (True, 1e-10)], ids=["its tables", "our tables"])
+@pytest.mark.parametrize("n", [9, 27])
+def test_dpm_solver_on_a_flow(n, ours, tolerance, monkeypatch):
+    """From one timestep below pure noise, where it starts."""
+    timesteps = 998 - torch.arange(n) * (999 // n)
+    assert solve("DPMSolverMultistepScheduler", Process("flow"), timesteps, ours, monkeypatch) < tolerance
