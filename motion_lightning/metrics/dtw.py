@@ -28,9 +28,9 @@ def dtw_mje(a: np.ndarray, b: np.ndarray) -> float:
     return total / pairs if np.isfinite(total) else float("nan")
 
 
-def mean_dtw_mje(samples: Sequence[np.ndarray], references: Sequence[np.ndarray | None]) -> float | None:
-    """Mean over the clips that have a reference; None where there is none."""
-    errors = [dtw_mje(a, b) for a, b in zip(samples, references, strict=True) if b is not None]
+def mean_dtw_mje(clips: Sequence[np.ndarray | None], references: Sequence[np.ndarray]) -> float | None:
+    """Mean over the clips that are there; None where none is."""
+    errors = [dtw_mje(a, b) for a, b in zip(clips, references, strict=True) if a is not None]
     return float(np.nanmean(errors)) if errors else None
 
 

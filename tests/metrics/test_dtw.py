@@ -60,7 +60,7 @@ def test_points_that_one_of_the_two_has_not_seen_do_not_count(clip):
     assert np.isnan(dtw_mje(clip, hidden))
 
 
-def test_clips_without_a_reference_are_left_out(clip):
+def test_clips_that_are_not_there_are_left_out(clip):
     moved = clip + np.array((0.5, 0, 0, 0), np.float32)
-    assert mean_dtw_mje([clip, moved, moved], [clip, moved, None]) == pytest.approx(0, abs=1e-6)
-    assert mean_dtw_mje([clip], [None]) is None
+    assert mean_dtw_mje([clip, moved, None], [clip, moved, clip]) == pytest.approx(0, abs=1e-6)
+    assert mean_dtw_mje([None], [clip]) is None

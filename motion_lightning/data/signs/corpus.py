@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from motion_lightning.data.clip import SPLITS, Clip
-from motion_lightning.data.signs.drawing import draw
+from motion_lightning.data.signs.drawing import HANDS, draw
 from motion_lightning.data.signs.program import sample_program
 from motion_lightning.data.signs.sentences import sentences
 from motion_lightning.data.signs.signer import make_signer, move
@@ -86,17 +86,22 @@ class SignVideoCorpus:
 
     def clip(self, split: str, number: int) -> Clip:
         """The clip with a number in a split."""
+        return self.drawn(split, number)[0]
+
+    def drawn(self, split: str, number: int) -> tuple[Clip, np.ndarray]:
+        """That clip, and the points of its signer's skeleton (frames, 8, 2) in pixels."""
         seeds = np.random.SeedSequence([self.seed, SPLITS.index(split), number]).spawn(3)
         program_rng, picture_rng, text_rng = map(np.random.default_rng, seeds)
         program = sample_program(program_rng)
         signer = make_signer(int(picture_rng.choice(self.signers[split])), self.seed)
         tracks = move(program, signer, self.frames, FPS, picture_rng)
-        video, hands = draw(signer, tracks, self.size, picture_rng.uniform((-0.025, -0.01), (0.025, 0.03)))
-        return Clip(
+        video, joints = draw(signer, tracks, self.size, picture_rng.uniform((-0.025, -0.01), (0.025, 0.03)))
+        clip = Clip(
             id=f"{split}_{number:05d}",
             features=video,
             captions=sentences(program, text_rng, self.texts),
             split=split,
             tags={"program": program.to_dict(), "signer": signer.name, "size": self.size},
-            extras={"hands": hands},
+            extras={"hands": joints[:, HANDS]},
         )
+        return clip, joints

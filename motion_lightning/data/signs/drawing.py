@@ -6,6 +6,7 @@ from motion_lightning.data.signs.signer import GLOVES, SIDE, Signer, Tracks
 
 SHOULDER, HEAD, NECK = 0.475, 0.245, 0.40  # heights of the unscaled figure
 UPPER, FORE = 0.235, 0.225  # arm's bones
+HANDS = (4, 7)  # of a skeleton's points
 INK = 0.55  # an outline has so much of its colour
 
 
@@ -17,7 +18,7 @@ def draw(signer: Signer, tracks: Tracks, size: int, shift: np.ndarray) -> tuple[
         shift: (2,) where the signer stands beside the usual place, in heights of the picture.
 
     Returns:
-        (T, 3, size, size) uint8, and the middles of both hands (T, 2, 2) in pixels: x, y from the upper left
+        (T, 3, size, size) uint8, and the points of ``skeleton`` (T, 8, 2) in pixels: x, y from the upper left
         corner, the middle of the first pixel at 0.5.
     """
     frames = len(tracks.places)
@@ -44,19 +45,30 @@ def draw(signer: Signer, tracks: Tracks, size: int, shift: np.ndarray) -> tuple[
         canvas.disc(at((x, HEAD + 0.008)), 0.0135 * unit, (34, 30, 26))
     canvas.capsule(at((-0.022, HEAD + 0.07)), at((0.022, HEAD + 0.07)), 0.009 * unit, (150, 70, 58))
 
-    centres = []
-    for k, (name, side) in enumerate(SIDE.items()):
-        shoulder = np.array((side * signer.shoulders, SHOULDER + 0.02))
-        place = tracks.places[:, k]
-        elbow = _elbow(shoulder, place, side)
-        a, b, c = at(np.broadcast_to(shoulder, elbow.shape)), at(elbow), at(place)
+    joints = at(skeleton(signer, tracks.places))
+    for k, name in enumerate(SIDE):
+        a, b, c = joints[:, 2 + 3 * k : 5 + 3 * k].swapaxes(0, 1)
         for grow, colour in ((ink, dark), (0, signer.clothes)):
             canvas.capsule(a, b, signer.arm * unit + grow, colour)
             canvas.capsule(b, c, signer.arm * 0.88 * unit + grow, colour)
         radius = signer.hand * unit * tracks.near[:, k]
         canvas.disc(c, radius, GLOVES[name])
-        centres.append(c)
-    return canvas.pixels(), np.stack(centres, 1).astype(np.float32)
+    return canvas.pixels(), joints.astype(np.float32)
+
+
+def skeleton(signer: Signer, places: np.ndarray) -> np.ndarray:
+    """Points of a signer with hands at ``places`` (T, 2, 2), in heights of the figure.
+
+    Returns:
+        (T, 8, 2): nose, neck, then shoulder, elbow and hand of the left and of the right arm.
+    """
+    points = [(0, HEAD + 0.05), (0, SHOULDER - 0.05)]
+    points = [np.broadcast_to(np.array(point), (len(places), 2)) for point in points]
+    for k, side in enumerate(SIDE.values()):
+        shoulder = np.array((side * signer.shoulders, SHOULDER + 0.02))
+        elbow = _elbow(shoulder, places[:, k], side)
+        points += [np.broadcast_to(shoulder, elbow.shape), elbow, places[:, k]]
+    return np.stack(points, 1)
 
 
 def _elbow(shoulder: np.ndarray, hand: np.ndarray, side: float) -> np.ndarray:
