@@ -8,16 +8,34 @@ from motion_lightning.codecs.pose import PoseCodec
 from motion_lightning.data.batch import Batch
 from motion_lightning.errors import UserError
 from motion_lightning.motion.anatomy import bone_length_loss
-from motion_lightning.motion.losses import foot_loss, velocity_loss
+from motion_lightning.motion.losses import foot_loss, position_loss, velocity_loss
 
 
-def foot(codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch) -> Tensor:
-    """Steps of feet that stand in the real clip."""
-    return foot_loss(codec.joints(x0_hat), codec.metric(x0)["contacts"], mask, codec.skeleton)
+def position(codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch) -> Tensor:
+    """Squared error of the joints, m²."""
+    return position_loss(codec.joints(x0_hat), codec.joints(x0), mask)
+
+
+def foot(
+    codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch, tolerance: float | None = None
+) -> Tensor:
+    """Steps of feet that stand in the real clip, (m/frame)².
+
+    Args:
+        tolerance: m/frame that a standing foot may move. None: what the codec calls standing, so that real motion
+            costs nothing; 0: nothing, as published.
+    """
+    if "contacts" not in codec.names:
+        raise UserError(
+            "the loss foot needs contacts, which codec.parts=essential leaves out: take no_rotations or all"
+        )
+    if tolerance is None:
+        tolerance = codec.stand_speed / codec.fps
+    return foot_loss(codec.joints(x0_hat), codec.metric(x0)["contacts"], mask, codec.skeleton, tolerance)
 
 
 def velocity(codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch) -> Tensor:
-    """Error of the joints' velocities."""
+    """Squared error of the joints' velocities, (m/frame)²."""
     return velocity_loss(codec.joints(x0_hat), codec.joints(x0), mask)
 
 

@@ -3,6 +3,7 @@
 As in MDM (Tevet et al. 2023, eqs. 3-5). Differences count only between two valid frames.
 """
 
+import torch
 from torch import Tensor
 
 from motion_lightning.motion.skeleton import Skeleton
@@ -19,16 +20,18 @@ def velocity_loss(joints: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return _mean(error.square().sum(-1).mean(-1), mask[:, 1:] & mask[:, :-1])
 
 
-def foot_loss(joints: Tensor, contacts: Tensor, mask: Tensor, skeleton: Skeleton) -> Tensor:
+def foot_loss(joints: Tensor, contacts: Tensor, mask: Tensor, skeleton: Skeleton, tolerance: float = 0.0) -> Tensor:
     """Squared step, (m/frame)^2, of feet that should stand, averaged over the standing ones.
 
     contacts (B, T, 4): row t speaks of the step from t to t + 1 of left ankle, left foot, right ankle and
     right foot; above 0.5 it stands. Real motion stays below 0.002 at 20 fps: that is how contacts are found.
+    Of a step only what is longer than ``tolerance``, in m/frame, counts: at the length below which contacts
+    are on, real motion costs nothing. 0 is as published.
     """
     feet = [*skeleton.feet["left"], *skeleton.feet["right"]]
-    step = joints[:, :, feet].diff(dim=1).square().sum(-1)  # (B, T-1, 4)
+    step = torch.linalg.vector_norm(joints[:, :, feet].diff(dim=1), dim=-1)  # (B, T-1, 4)
     stands = (contacts[:, :-1] > 0.5) & (mask[:, 1:] & mask[:, :-1])[..., None]
-    return _mean(step.flatten(1), stands.flatten(1))
+    return _mean((step - tolerance).clamp(min=0).square().flatten(1), stands.flatten(1))
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -51,6 +51,24 @@ def test_only_standing_feet_must_not_move(motion):
     assert (foot_loss(joints, 0 * contacts, mask, SKELETON) == 0).all()
 
 
+def test_what_a_standing_foot_may_move_costs_nothing(motion):
+    joints, mask = motion
+    joints = joints[:, :1].repeat(1, 12, 1, 1)
+    joints[:, :, SKELETON.index("left_ankle")] += torch.arange(12.0)[:, None] * torch.tensor([0.03, 0, 0.04])
+    contacts = torch.ones(2, 12, 4)
+    for tolerance, cost in [(0.0, 0.05**2 / 4), (0.02, 0.03**2 / 4), (0.0501, 0.0)]:
+        got = foot_loss(joints, contacts, mask, SKELETON, tolerance)
+        torch.testing.assert_close(got, torch.full((2,), cost), rtol=1e-4, atol=1e-9)
+
+
+def test_a_foot_that_stands_still_has_a_finite_gradient(motion):
+    joints, mask = motion
+    joints = joints[:, :1].repeat(1, 12, 1, 1).requires_grad_()
+    for tolerance in (0.0, 0.01):
+        foot_loss(joints, torch.ones(2, 12, 4), mask, SKELETON, tolerance).sum().backward()
+        assert not joints.grad.any() and joints.grad.isfinite().all()
+
+
 def test_padding_is_not_seen_even_if_it_is_not_a_number(motion):
     joints, mask = motion
     target, contacts = torch.randn_like(joints), torch.ones(2, 12, 4)
