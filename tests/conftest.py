@@ -105,6 +105,16 @@ def sign_store(tmp_path_factory, tiny_encoder) -> Store:
 
 
 @pytest.fixture(scope="session")
+def video_store(tmp_path_factory, tiny_encoder) -> Store:
+    """Drawn sign videos, 40 + 6 + 8 of 16 frames of 24 pixels."""
+    from motion_lightning.data.signs.corpus import SignVideoCorpus
+
+    path = tmp_path_factory.mktemp("stores") / "signs"
+    prepare_store(SignVideoCorpus(train=40, val=6, test=8, size=24), tiny_encoder, path, progress=False)
+    return Store.open(path)
+
+
+@pytest.fixture(scope="session")
 def walk() -> np.ndarray:
     """Joints (61, 22, 3) of a walk on a circle, with planted feet and the skeleton's own bones."""
     from motion_lightning.data.programs.program import Program, Segment

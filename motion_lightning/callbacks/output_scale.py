@@ -23,12 +23,13 @@ class WatchOutputScale(L.Callback):
         scale = getattr(pl_module.model.denoiser, "output_scale", None)
         if not isinstance(scale, torch.nn.Parameter):
             return  # there is none, or it is a function of t
-        pl_module.log("train/output_scale", scale.detach())
-        outside = not self.low <= float(scale) <= self.high
+        value = scale.detach()
+        pl_module.log("train/output_scale", value)
+        outside = not self.low <= value <= self.high
         if outside and not self.outside:
             log.warning(
                 "step %d: the output scale is %.4g, outside [%g, %g]: the output %s",
-                trainer.global_step, scale, self.low, self.high, "explodes" if scale > self.high else "is suppressed",
+                trainer.global_step, value, self.low, self.high, "explodes" if value > self.high else "is suppressed",
             )  # fmt: skip
         self.outside = outside
         if self.clamp:
