@@ -52,7 +52,6 @@ def test_padding_is_zero_and_costs_nothing(codec, video_store):
 
 @pytest.mark.parametrize("wrong", [{"size": 32}, {"size": 24, "frames": 8}])
 def test_clips_of_another_size_or_length_are_refused_with_both_said(video_store, wrong):
-    both = r"clips of \[16\] frames of \(3, 24, 24\), the codec takes .* set codec\.frames"
     with pytest.raises(
         UserError, match=r"clips of \[16\] frames of \(3, 24, 24\), the codec takes .* set codec\.frames"
     ):
