@@ -63,9 +63,12 @@ def test_better_skill_stands_first_with_all_its_figures(run, table, tmp_path):
     assert (float(row["skill low"]), float(row["skill high"]), row["skill passed"]) == (0.2, 0.4, "True")
     assert (row["accuracy"], row["audit null"], row["parameters"]) == ("0.9", "0.3", "2345678")
     assert (row["seconds a step"], row["minutes"], row["steps"], row["seed"]) == ("0.25", "1.5", "70", "3")
-    lines = (tmp_path / "out" / "comparison.md").read_text().splitlines()[2:7]
-    assert len({line.count("|") for line in lines}) == 1
+    text = (tmp_path / "out" / "comparison.md").read_text()
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 5 and len({len(line) for line in lines}) == 1
     assert "| 0.75 – 1.50 failed | 0.2 / 0.3 / 0.4 passed |" in lines[-1]
+    assert "Every run: steps 70, sampler ddim 10, guidance 2, data programs test, seed 3." in text
+    assert "sampler" not in lines[0]
 
 
 def test_runs_of_other_data_or_other_clips_are_marked_and_stand_below(run, table):

@@ -51,7 +51,7 @@ class MotionTask:
 
     def _clips(self, model: Diffusion, shown: Sequence[Shown]) -> list[ClipView]:
         codec, clips = model.codec, []
-        pairs = any(one.real for one in shown)
+        pairs = len({one.real for one in shown}) == 2
         for one in shown:
             joints = codec.joints(one.x) if one.real else codec.reconciled(one.x)
             group = one.caption if pairs else ""

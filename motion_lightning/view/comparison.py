@@ -14,6 +14,7 @@ from motion_lightning.view.page import page_html, write_text
 from motion_lightning.view.report import report_style
 
 Row = dict[str, Any]  # "run", "note", and what else is known: numbers, words, True or False, None
+SETTINGS = ("steps", "sampler", "guidance", "data", "seed")  # said once where all runs share them
 PLAIN = ("parameters", "steps", "seconds a step", "minutes", "seconds a sample", "sampler", "guidance", "data", "seed")
 JOINED = ("skill low", "skill high", "skill passed", "audit right", "audit null", "audit wrong", "audit passed")
 EXPLAINED = (
@@ -34,7 +35,8 @@ def write_comparison(folder: str | Path, rows: Sequence[Row], looks: Sequence[Lo
     """Write comparison.csv, comparison.md and comparison.html; the last is returned."""
     folder, title = Path(folder), title or f"Comparison of {len(rows)} runs"
     write_text(folder / "comparison.csv", as_csv(rows))
-    write_text(folder / "comparison.md", f"# {title}\n\n{markdown(rows)}\n\n{EXPLAINED}\n")
+    parts = (f"# {title}", in_common(rows), markdown(rows), EXPLAINED)
+    write_text(folder / "comparison.md", "\n\n".join(filter(None, parts)) + "\n")
     return write_text(folder / "comparison.html", page(rows, looks, title))
 
 
@@ -54,14 +56,28 @@ def names_of(rows: Sequence[Row]) -> list[str]:
     return [name for name in ("run", *own, *JOINED, *PLAIN, "note") if name in every]
 
 
+def shared(rows: Sequence[Row]) -> dict[str, str]:
+    """Settings that are the same in all rows, name → text."""
+    first, *others = rows
+    found = {name: text(first.get(name)) for name in SETTINGS}
+    return {name: value for name, value in found.items() if value and all(text(r.get(name)) == value for r in others)}
+
+
 def columns(rows: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """Columns for a reader, heading → text of a row; those that hold nothing in any row are left out."""
+    """Columns for a reader, heading → text of a row, without those that hold nothing, or one setting, in all rows."""
     own = [name for name in names_of(rows) if name not in (*PLAIN, *JOINED, "run", "note")]
     shown: dict[str, Callable[[Row], str]] = {"run": lambda row: row["run"]}
     shown |= {name: lambda row, name=name: text(row.get(name)) for name in own}
     shown |= {"skill": skill, "audit": audit}
     shown |= {name: lambda row, name=name: text(row.get(name)) for name in (*PLAIN, "note")}
-    return {name: cell for name, cell in shown.items() if any(cell(row) for row in rows)}
+    once = shared(rows)
+    return {name: cell for name, cell in shown.items() if name not in once and any(cell(row) for row in rows)}
+
+
+def in_common(rows: Sequence[Row]) -> str:
+    """As in Every run: steps 1,875, data programs test, seed 0."""
+    said = ", ".join(f"{name} {value}" for name, value in shared(rows).items())
+    return f"Every run: {said}." if said else ""
 
 
 def skill(row: Row) -> str:
@@ -92,8 +108,12 @@ def text(value: Any) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     """A table that reads well as it stands."""
     shown = columns(rows)
-    lines = [list(shown), ["---"] * len(shown), *([cell(row) for cell in shown.values()] for row in rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    lines = [list(shown), *([cell(row).replace("|", "/") for cell in shown.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )
 
 
 def page(rows: Sequence[Row], looks: Sequence[Look], title: str) -> str:
@@ -111,7 +131,7 @@ def page(rows: Sequence[Row], looks: Sequence[Look], title: str) -> str:
     styles, scripts = (dict.fromkeys(look.fragment[i] for look in looks) for i in (1, 2))
     return page_html(
         title,
-        f"<header><h1>{html.escape(title)}</h1></header>"
+        f"<header><h1>{html.escape(title)}</h1><p>{html.escape(in_common(rows))}</p></header>"
         f'<section><div class="scroll">{table}</div><p class=note>{html.escape(EXPLAINED)}</p></section>'
         f"{samples if looks else ''}",
         "".join(styles) + style,
