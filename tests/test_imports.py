@@ -25,8 +25,8 @@ FLOORS = [
     {"lit"},
     {"callbacks"},
     {"config"},
-    {"assemble", "checks", "prepare"},
-    {"evaluation"},
+    {"assemble", "checks", "first_stage", "prepare"},
+    {"evaluation", "editing"},
     {"sample", "evaluate", "doctor", "first_action", "comparison"},
     {"train", "compare"},
 ]

@@ -3,7 +3,7 @@
 J joints, T frames of joints and T - 1 of features, 12 J - 1 features: 263 for the 22 joints of HumanML3D.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -46,6 +46,21 @@ def layout(num_joints: int) -> dict[str, slice]:
 
 SLICES: Mapping[str, slice] = layout(22)
 STD_GROUPS: tuple[slice, ...] = tuple(SLICES.values())  # HumanML3D averages its Std within each
+
+
+def columns_of(joints: Collection[int], skeleton: Skeleton) -> Tensor:
+    """Which features (F,) speak of these joints: bool. Those of the whole path go with joint 0, contacts with feet."""
+    parts, chosen = layout(len(skeleton.joints)), torch.zeros(len(skeleton.joints), dtype=torch.bool)
+    chosen[list(joints)] = True
+    feet = [*skeleton.feet["left"], *skeleton.feet["right"]]
+    columns = torch.zeros(parts["contacts"].stop, dtype=torch.bool)
+    for name in ("root_yaw_velocity", "root_velocity", "root_height"):
+        columns[parts[name]] = chosen[0]
+    columns[parts["positions"]] = chosen[1:].repeat_interleave(3)
+    columns[parts["rotations"]] = chosen[1:].repeat_interleave(6)
+    columns[parts["velocities"]] = chosen.repeat_interleave(3)
+    columns[parts["contacts"]] = chosen[feet]
+    return columns
 
 
 def features_to_joints(features: Tensor, num_joints: int = 22) -> Tensor:

@@ -51,6 +51,12 @@ class Skeleton:
         return [(j, p) for j, p in enumerate(self.parents) if p >= 0]
 
     @property
+    def lower_body(self) -> frozenset[int]:
+        """The root and the joints of the chains that end in a foot."""
+        feet = {foot for _, foot in self.feet.values()}
+        return frozenset({0}.union(*(chain for chain in self.chains if feet & {*chain})))
+
+    @property
     def bone_lengths(self) -> np.ndarray:
         """(J,) units from each joint to its parent; 0 for the root."""
         return np.linalg.norm(self.offsets, axis=-1)

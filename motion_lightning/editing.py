@@ -1,0 +1,114 @@
+"""Edits: a part of a source clip is kept, the rest is made anew from a text (Tevet et al. 2023, sec. 3)."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from motion_lightning.assemble import Run, encoded, open_data
+from motion_lightning.codecs.motion import FeatureCodec
+from motion_lightning.data.clip import SPLITS
+from motion_lightning.data.joints_corpus import JointFile
+from motion_lightning.data.npz import read_npz
+from motion_lightning.errors import UserError
+from motion_lightning.motion.features import columns_of, joints_to_features
+
+KINDS = ("inbetween", "upper_body")
+MOST = 200  # frames of a source, as long as clips of HumanML3D get
+
+
+class Source(NamedTuple):
+    """A clip to edit."""
+
+    x: Tensor  # (T, *shape)
+    name: str
+    caption: str | None = None  # where it has one
+
+
+def kept(kind: str, codec, frames: int, share: float) -> Tensor:
+    """Where an edit keeps the source: (T, *shape) bool.
+
+    Args:
+        kind: "inbetween" keeps the first and the last frames, "upper_body" the root and the legs.
+        codec: of x.
+        frames: T.
+        share: of the frames that are kept at each end.
+
+    Raises:
+        UserError: unknown kind, a share that keeps nothing or leaves nothing, or no body in x.
+    """
+    if kind not in KINDS:
+        raise UserError(f"edit={kind} is unknown; choose one of {', '.join(KINDS)}")
+    if kind == "inbetween":
+        ends = round(share * frames)
+        if not 0 < 2 * ends < frames:
+            raise UserError(
+                f"keep={share:g} of {frames} frames, at each end, keeps {2 * ends}: choose keep between 0 and 0.5, so "
+                "that some are kept and some are made"
+            )
+        place = torch.arange(frames)
+        keep = (place < ends) | (place >= frames - ends)
+        return keep.view(-1, *[1] * len(codec.shape)).expand(frames, *codec.shape)
+    if not isinstance(codec, FeatureCodec):
+        raise UserError(f"edit={kind} is for motions, this run makes {codec.representation}")
+    columns = columns_of(codec.skeleton.lower_body, codec.skeleton)[codec.kept.cpu()]  # (D,)
+    return columns.expand(frames, -1)
+
+
+def find_source(run: Run, wanted: str | int | None) -> Source:
+    """The source that a user names: a clip of the run's data, by id or by number in the test split, or a file.
+
+    A file holds joints in the order of the run's skeleton, Y up, at its rate: ``.npy`` (T, J, 3), or ``.npz`` with
+    such ``joints`` as ``sample`` writes them, of which the first is taken.
+
+    Raises:
+        UserError: nothing of that name, or a file that does not fit.
+    """
+    path = Path(str(wanted)).expanduser()
+    if path.suffix in (".npy", ".npz"):
+        return from_file(path, run.model.codec)
+    if path.suffix:
+        known = f"; {path.suffix} files are not read" if path.is_file() else ""
+    else:
+        known = ""
+    store = open_data(run.config, run.config["store"])
+    test = store.split("test")
+    if wanted is None:
+        return from_split(run, test, 0)
+    for part in map(store.split, SPLITS):
+        if str(wanted) in part.ids:
+            return from_split(run, part, part.ids.index(str(wanted)))
+    if str(wanted).isdigit() and int(wanted) < len(test):
+        return from_split(run, test, int(wanted))
+    raise UserError(
+        f"source={wanted} is no clip of this run's data{known}: give an id, a number below {len(test)} of the test "
+        "split, or a .npy or .npz file of joints"
+    )
+
+
+def from_split(run: Run, part, index: int) -> Source:
+    """A clip of a split."""
+    (x,) = encoded(run.model.codec, part, [index])
+    return Source(x, part.ids[index], part.captions(index)[0])
+
+
+def from_file(path: Path, codec) -> Source:
+    """Joints of a file, through the features."""
+    if not isinstance(codec, FeatureCodec):
+        raise UserError(
+            f"source={path}: files hold joints, this run makes {codec.representation}; give the id of a clip"
+        )
+    skeleton = codec.skeleton
+    try:
+        if path.suffix == ".npy":
+            joints = JointFile(path.parent, path.name, skeleton.name, skeleton.fps).read()
+        else:
+            arrays = read_npz(path, {"joints": (-1, -1, len(skeleton.joints), 3), "lengths": (-1,)})
+            joints = arrays["joints"][0][: int(arrays["lengths"][0])]
+        features = torch.from_numpy(joints_to_features(joints, skeleton))[None]
+    except UserError as error:
+        raise UserError(f"source={path}: {error}") from None
+    if features.shape[1] > MOST:
+        raise UserError(f"source={path}: {features.shape[1]} frames, at most {MOST} are edited; cut it")
+    return Source(codec.normalise(features, torch.ones(features.shape[:2], dtype=torch.bool))[0], path.name)
