@@ -78,6 +78,15 @@ def fit_statistics(model: Diffusion, store: Store) -> list[Tensor]:
     return clips
 
 
+def build_module(cfg: Mapping[str, Any], model: Diffusion, store: Store, config: dict):
+    """The LightningModule that trains the model, fitted to the store; ``config`` goes into its checkpoints."""
+    from motion_lightning.lit.diffusion import DiffusionModule
+    from motion_lightning.metrics.skill import FrameWiener
+
+    linear = FrameWiener.of(fit_statistics(model, store), model.process)
+    return DiffusionModule(model, instantiate(cfg["optimizer"]), linear, config=config, **instantiate(cfg["training"]))
+
+
 class Run(NamedTuple):
     """A trained model and where it came from."""
 
@@ -104,6 +113,8 @@ def load_run(run: str | Path, which: str = "last") -> Run:
             f"{path} holds no checkpoints/{which}.ckpt: the run did not get as far, or it is not a run folder"
         )
     state = read_checkpoint(checkpoint)
+    if state["config"].get("assembly", __name__) != __name__:
+        raise UserError(f"{path} is the first stage of another model: give the run of a model that was trained on it")
     model = build_model(state["config"], state["config"]["text_dim"])
     weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
     try:

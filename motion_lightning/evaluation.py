@@ -41,7 +41,7 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
     sequence = SequenceWiener(frame, clips[:1500], codec.length(int(split.lengths.max())))
     bins, losses = BinnedError(["model", "frame", "sequence"]), {"right": [], "null": [], "wrong": []}
     stranger = strangers(split)
-    for batch in progress(list(split.iter_batches(batch_size))):
+    for batch in progress(list(split.iter_batches(batch_size, multiple_of=1))):
         x0, mask = codec.encode(batch)
         wrong = split.collate(
             batch.info.clip.tolist(), [split.text_ids(stranger[i])[0] for i in batch.info.clip.tolist()]

@@ -1,6 +1,7 @@
 """``python -m motion_lightning.train``: train a denoiser, then score and show it."""
 
 import csv
+import importlib
 import logging
 import os
 import warnings
@@ -32,20 +33,19 @@ def train(cfg: DictConfig) -> None:
     import lightning as L
     import torch
 
-    from motion_lightning.assemble import build_model, fit_statistics, open_data
-    from motion_lightning.lit.diffusion import DiffusionModule
-    from motion_lightning.metrics.skill import FrameWiener
+    from motion_lightning.assemble import open_data
+    from motion_lightning.first_stage import ensure_vae
 
     quieten()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     torch.set_float32_matmul_precision("high")
-    encoder = instantiate(cfg.text_encoder)
-    model = build_model(cfg, encoder.dim)  # parts that cannot be put together are refused before data are prepared
+    ensure_vae(cfg)
+    encoder, assembly = instantiate(cfg.text_encoder), importlib.import_module(cfg.assembly)
+    model = assembly.build_model(cfg, encoder.dim)  # what does not go together is refused before data are prepared
     store_path = ensure_store(cfg, model.codec.representation)
     store = open_data(cfg, store_path)
     config = {**to_plain(cfg), "store": str(store_path), "text_dim": encoder.dim, "resume": None}
-    linear = FrameWiener.of(fit_statistics(model, store), model.process)
-    module = DiffusionModule(model, instantiate(cfg.optimizer), linear, config=config, **instantiate(cfg.training))
+    module = assembly.build_module(cfg, model, store, config)
     trainer = build_trainer(cfg, folder, encoder)
     if trainer.is_global_zero:
         save_config(config, folder)
@@ -117,6 +117,7 @@ def build_trainer(cfg: DictConfig, folder: Path, encoder):
                 **instantiate(cfg.callbacks.samples),
             )
         )
+    callbacks += [instantiate(node) for node in cfg.callbacks.values() if node and "_target_" in node]
     if cfg.callbacks.ema:
         callbacks.append(EMA(**cfg.callbacks.ema))
     callbacks += [LearningRateMonitor("step"), StepTimer(folder), *savers(folder / "checkpoints")]

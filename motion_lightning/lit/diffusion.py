@@ -1,6 +1,5 @@
 """The one LightningModule for every denoiser: it wires denoiser, process and loss, logs, and owns the optimizer."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import LossAware, StepRandom, Uniform, fixed_noise, fixed_timesteps
 from motion_lightning.diffusion.weights import loss_weights
+from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.skill import BinnedError, FrameWiener
 from motion_lightning.pipeline import Diffusion, by_frame
 from motion_lightning.text.condition import text_of, with_text
@@ -32,7 +32,7 @@ class DiffusionModule(L.LightningModule):
         model: denoiser, precondition and codec.
         optimizer: parameters → optimizer.
         linear: the linear estimate that skill is measured against.
-        warmup: optimizer steps of linear warm-up, followed by a cosine to ``final_lr`` of the peak at the last step.
+        warmup, final_lr: of ``lit.schedule.warm_cosine``.
         space: "target" measures the error of the network's own target, "x0" that of x0_hat.
         weight, normalise: of ``diffusion.weights``, on the error in that space.
         timesteps: number of timesteps → sampler of them, of ``diffusion.timesteps``; default uniform, stratified.
@@ -174,18 +174,7 @@ class DiffusionModule(L.LightningModule):
     # -------------------------------------------------------------- optimizer
 
     def configure_optimizers(self):
-        optimizer = self.make_optimizer(self.parameters())
-
-        def factor(step: int) -> float:
-            if step <= self.warmup:
-                return min(1.0, (step + 1) / max(1, self.warmup))
-            # Asked for any earlier, it would start the loader before a checkpoint says at which step.
-            total = self.trainer.estimated_stepping_batches
-            progress = min(1.0, (step - self.warmup) / max(1, total - self.warmup))
-            return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return warm_cosine(self, self.make_optimizer(self.parameters()), self.warmup, self.final_lr)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["config"] = self.config

@@ -1,0 +1,97 @@
+"""The VAE that a model of latents needs first: how it is put together, and trained where its run is not there."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from motion_lightning.codecs.latent import Autoencoder
+from motion_lightning.config import instantiate, load_config
+from motion_lightning.data.store import Store
+from motion_lightning.errors import UserError
+
+SHARED = {"data", "text_encoder", "loader", "trainer", "logger", "seed", "debug"}  # settings that hold for it, too
+RANKS = (
+    "RANK",
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "GROUP_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
+
+
+def build_model(cfg: Mapping[str, Any], text_dim: int) -> Autoencoder:
+    """VAE and codec; texts are nothing to them."""
+    return Autoencoder(instantiate(cfg["model"]), instantiate(cfg["codec"]))
+
+
+def build_module(cfg: Mapping[str, Any], model: Autoencoder, store: Store, config: dict):
+    """The LightningModule that trains them; ``config`` goes into its checkpoints."""
+    from motion_lightning.lit.vae import VAEModule
+
+    model.codec.fit(store)
+    settings = {name: cfg["training"][name] for name in ("kl_weight", "warmup", "final_lr", "seed")}
+    return VAEModule(model, instantiate(cfg["optimizer"]), config=config, task=instantiate(cfg["task"]), **settings)
+
+
+def ensure_vae(cfg: DictConfig) -> None:
+    """Where ``cfg`` trains a model of latents: train its VAE if need be, and put what builds it into ``cfg.codec``.
+
+    The run of the VAE is ``codec.run``; ``first_stage`` names the experiment that makes it. What the command line says
+    of data, loader and trainer holds for both stages. A run that was interrupted goes on.
+
+    Raises:
+        UserError: there is no VAE, and no experiment for one.
+    """
+    if "run" not in cfg.codec or cfg.codec.vae is not None:
+        return
+    folder = Path(cfg.codec.run)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.wait")):  # other processes that want this VAE wait for it
+        if not is_complete(folder):
+            if not cfg.first_stage:
+                raise UserError(
+                    f"codec.run={folder} holds no trained VAE, and first_stage=null says not how to train one: name "
+                    "its run, or an experiment"
+                )
+            train_vae(cfg.first_stage, folder)
+    stage = load_config(folder)
+    if stage["assembly"] != __name__:
+        raise UserError(f"codec.run={folder} is no run of a VAE, and codec._target_={cfg.codec._target_} needs one")
+    cfg.codec.vae, cfg.codec.codec = stage["model"], stage["codec"]
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the run has seen its last epoch."""
+    file = folder / "checkpoints" / "last.ckpt"
+    if not file.is_file():
+        return False
+    epochs = torch.load(file, map_location="cpu", weights_only=True)["epoch"] + 1
+    return epochs >= load_config(folder)["trainer"]["max_epochs"]
+
+
+def train_vae(experiment: str, folder: Path) -> None:
+    """Train it in a process of its own, which leaves nothing behind in this one."""
+    given = [o for o in HydraConfig.get().overrides.task if re.split(r"[=.@/]", o.lstrip("+~"))[0] in SHARED]
+    if (folder / "checkpoints" / "last.ckpt").is_file():
+        what = [f"resume={folder}"]
+    else:
+        what = [f"experiment={experiment}", f"name={folder.name}", f"hydra.run.dir={folder}", *given]
+    alone = {name: value for name, value in os.environ.items() if name not in RANKS}
+    print(f"{folder}: training the VAE first, once ({experiment})", flush=True)
+    done = subprocess.run([sys.executable, "-m", "motion_lightning.train", *what], env=alone, check=False)
+    if done.returncode:
+        raise UserError(
+            f"the VAE of codec.run={folder} was not trained: what stopped first_stage={experiment} is above"
+        )

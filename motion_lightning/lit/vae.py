@@ -1,0 +1,115 @@
+"""The LightningModule of VAEs: the first stage of a model of latents."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from motion_lightning.codecs.latent import Autoencoder
+from motion_lightning.data.batch import Batch
+from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise
+from motion_lightning.lit.schedule import warm_cosine
+from motion_lightning.metrics.skill import masked_mean
+from motion_lightning.tasks.task import Shown, Task
+from motion_lightning.view.fragment import write_page
+
+
+class Cost(NamedTuple):
+    """What each sample of a batch costs."""
+
+    reconstruction: Tensor  # (B,) squared error of x_hat, mean over valid elements
+    divergence: Tensor  # (B,) KL(q(z | x) ‖ N(0, I)) in nats, mean over valid numbers of z
+
+
+class VAEModule(L.LightningModule):
+    """Trains an :class:`~motion_lightning.codecs.latent.Autoencoder` by reconstruction and divergence.
+
+    Args:
+        model: VAE and codec.
+        optimizer: parameters → optimizer.
+        kl_weight: of the divergence. A small one leaves the latents free, which are standardised afterwards.
+        warmup, final_lr: of ``lit.schedule.warm_cosine``.
+        seed: of the noise on the latents, a function of (seed, step).
+        config: resolved configuration as plain containers, kept in every checkpoint.
+        task: draws reconstructions beside the real clips when training is over; None: not.
+        shown: so many of them.
+    """
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        optimizer: Callable,
+        kl_weight: float = 0.01,
+        warmup: int = 50,
+        final_lr: float = 0.02,
+        seed: int = 0,
+        config: dict | None = None,
+        task: Task | None = None,
+        shown: int = 12,
+    ):
+        super().__init__()
+        self.model, self.make_optimizer, self.config = model, optimizer, config
+        self.kl_weight, self.warmup, self.final_lr, self.seed = kl_weight, warmup, final_lr, seed
+        self.task, self.shown = task, shown
+        self.scores = torch.nn.ModuleDict({name: MeanMetric() for name in ("loss", *Cost._fields)})
+
+    def compute_cost(self, batch: Batch, noise: Callable[[Tensor], Tensor]) -> Cost:
+        """Cost of a batch, the latents drawn with ``noise(like)``."""
+        x, mask = self.model.codec.encode(batch)
+        q, latent_mask = self.model.vae.encode(x, mask)
+        x_hat = self.model.vae.decode(q.sample(noise(q.mean)), mask)
+        errors = self.model.codec.errors((x_hat - x).square(), mask, batch)
+        return Cost(sum(errors.values()), masked_mean(q.divergence(), latent_mask))
+
+    def total(self, cost: Cost) -> Tensor:
+        """Loss (B,)."""
+        return cost.reconstruction + self.kl_weight * cost.divergence
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        random = StepRandom(self.seed, self.global_rank, self.trainer.world_size)
+        step = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        torch.manual_seed(random.layer_seed(step))
+        cost = self.compute_cost(batch, lambda like: random.noise(step, like))
+        loss, size = self.total(cost).mean(), len(batch.x)
+        self.log("train/loss", loss, batch_size=size, prog_bar=True)
+        self.log_dict({f"train/{name}": part.mean() for name, part in cost._asdict().items()}, batch_size=size)
+        if not loss.isfinite():
+            raise FloatingPointError(f"the training loss is {loss.item()} at step {self.global_step}")
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """The same with noise that is fixed by the clip, so that runs and epochs compare."""
+        cost = self.compute_cost(batch, lambda like: fixed_noise(batch.info.clip, like))
+        for name, values in {"loss": self.total(cost), **cost._asdict()}.items():
+            self.scores[name].update(values)
+
+    def on_validation_epoch_end(self) -> None:
+        for name, score in self.scores.items():
+            self.log(f"val/{name}", score.compute(), prog_bar=name == "loss", sync_dist=True)  # of all processes
+            score.reset()
+
+    @torch.no_grad()
+    def on_fit_end(self) -> None:
+        """Clips of the validation set beside what is left of them behind the latents, from the averaged weights."""
+        if self.task is None or not self.trainer.is_global_zero:
+            return
+        split = self.trainer.datamodule.store.split("val").first(self.shown)
+        batch = split.collate(range(len(split)), multiple_of=self.trainer.datamodule.multiple_of)
+        model, shown = self.model.cpu().eval(), []
+        x, mask = model.codec.encode(batch)
+        x_hat = model.vae.decode(model.vae.encode(x, mask)[0].mean, mask)
+        for i, valid in enumerate(mask):
+            caption = split.captions(i)[0]
+            shown += [Shown(x_hat[i, valid], caption, "reconstruction"), Shown(x[i, valid], caption, "real", real=True)]
+        page = Path(self.trainer.default_root_dir) / "samples" / "reconstructions.html"
+        write_page(page, "Reconstructions of validation clips", self.task.look(model, shown))
+
+    def configure_optimizers(self):
+        return warm_cosine(self, self.make_optimizer(self.parameters()), self.warmup, self.final_lr)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["config"] = self.config
