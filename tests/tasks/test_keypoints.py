@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from motion_lightning.assemble import build_model, encoded, fit_statistics
+from motion_lightning.assemble import build_denoiser, build_model, encoded, fit_statistics
 from motion_lightning.data.signs.keypoints import to_layout
 from motion_lightning.data.signs.pose_file import read_pose
+from motion_lightning.diffusion.samplers import ddim
+from motion_lightning.pipeline import Diffusion, Sampling
 from motion_lightning.tasks.keypoints import KeypointTask, as_mediapipe, same_signs, speed
 from motion_lightning.tasks.task import Scoring, Shown
 
@@ -33,6 +35,23 @@ def real(model, sign_store):
     """x of real clips as if they were samples."""
     part = sign_store.split("test").first(6)
     return part, encoded(model.codec, part, list(range(len(part))))
+
+
+@pytest.mark.parametrize(
+    "denoiser",
+    [
+        {"_target_": PACKAGE + "models.dit.DiT", "width": 16, "depth": 1, "heads": 2, "patch": 8},
+        {"_target_": PACKAGE + "models.mdm.MDM", "width": 16, "depth": 1, "heads": 2},
+        {"_target_": PACKAGE + "models.unet1d.UNet1d", "width": 16},
+    ],
+    ids=["dit", "mdm", "unet1d"],
+)
+def test_any_denoiser_of_flat_frames_makes_keypoints(denoiser, model, tiny_encoder):
+    denoiser = build_denoiser(denoiser, model.codec.sizes, tiny_encoder.dim).eval()
+    cond = tiny_encoder.encode(["there is fog in the west", "rain"])
+    samples = Diffusion(denoiser, model.precondition, model.codec).sample(cond, [40, 23], Sampling(ddim, 2, 2.0))
+    for x, frames in zip(samples, (40, 23), strict=True):
+        assert model.codec.keypoints(x).shape == (frames, 50, 4) and torch.isfinite(x).all()
 
 
 def scored(model, store, part, samples, encoder) -> dict:
