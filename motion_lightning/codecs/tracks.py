@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.store import Store
@@ -34,7 +35,7 @@ class TrackCodec(nn.Module):
     are zero in x and cost nothing.
 
     Args:
-        points, dims, steps: N, D and T of a stored clip; a batch may have fewer points.
+        points, dims, steps: N, D and T of a clip. A batch may have fewer points: x is zero where they would be.
         hands: False leaves the hands out of x.
         fps: of the videos.
         stride: frames of the video a slot.
@@ -92,13 +93,13 @@ class TrackCodec(nn.Module):
         """Metric batch → x (B, T - 1, F), zero where nothing is, and the mask (B, T - 1) of its slots."""
         parts = [batch.cond.moves.position, batch.cond.moves.rotation, batch.x] if self.hands else [batch.x]
         metric = torch.cat([part[:, 1 : self.steps].flatten(2) for part in parts], -1)
+        metric = F.pad(metric, (0, self.shape[0] - metric.shape[-1]))
         mask = batch.mask[:, 1 : self.steps]
-        mean, std = (buffer[: metric.shape[-1]] for buffer in (self.mean, self.std))
-        return torch.where(self._there(metric, mask, batch), (metric - mean) / std, 0), mask
+        return torch.where(self._there(mask, batch), (metric - self.mean) / self.std, 0), mask
 
     def errors(self, squared: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Squared errors (B, T - 1, F) → weighted means (B,) over what is there; 0 of hands where there is none."""
-        there = self._there(squared, mask, batch)
+        there = self._there(mask, batch)
         names = self.slices if self.hands else ["track"]
         means = {
             name: (squared * there)[..., part].sum((1, 2)) / there[..., part].sum((1, 2)).clamp(min=1)
@@ -109,7 +110,7 @@ class TrackCodec(nn.Module):
 
     def decode(self, x: Tensor) -> Moves:
         """x (..., T - 1, F) → displacements in metric units with slot 0 before them, float32."""
-        metric = x.float() * self.std[: x.shape[-1]] + self.mean[: x.shape[-1]]
+        metric = x.float() * self.std + self.mean
         position, rotation, tracks = (metric[..., part] for part in self.slices.values())
 
         def whole(part: Tensor, still: Tensor, count: int) -> Tensor:
@@ -118,16 +119,15 @@ class TrackCodec(nn.Module):
 
         unturned = metric.new_tensor([1, 0, 0, 0, 1, 0])
         return Moves(
-            whole(tracks, unturned.new_zeros(self.dims), tracks.shape[-1] // self.dims),
+            whole(tracks, unturned.new_zeros(self.dims), self.points),
             whole(position, unturned.new_zeros(3), self.hands),
             sixd_to_matrix(whole(rotation, unturned, self.hands)),
         )
 
-    def _there(self, like: Tensor, mask: Tensor, batch: Batch) -> Tensor:
-        """(B, T - 1, F) bool, False for slots that are padding and for hands that are not there."""
-        there = torch.ones_like(like[:, 0], dtype=torch.bool)
-        if self.hands:
-            present = batch.cond.hands.present
-            there[:, self.slices["hand_position"]] = present.repeat_interleave(3, 1)
-            there[:, self.slices["hand_rotation"]] = present.repeat_interleave(6, 1)
-        return there[:, None] & mask[..., None]
+    def _there(self, mask: Tensor, batch: Batch) -> Tensor:
+        """(B, T - 1, F) bool, False for slots that are padding, hands that are not there and points that are none."""
+        present = batch.cond.hands.present
+        parts = [present.repeat_interleave(n, 1) for n in (3, 6)] if self.hands else []
+        parts.append(present.new_ones(len(mask), batch.x.shape[2] * self.dims))
+        there = torch.cat(parts, 1)
+        return F.pad(there, (0, self.shape[0] - there.shape[1]))[:, None] & mask[..., None]

@@ -180,10 +180,11 @@ class TrackDiT(nn.Module):
             mask: (B, T), True where a slot is valid.
 
         Returns:
-            (B, T, F), zero for hands that are not there.
+            (B, T, F), zero for hands that are not there and beyond the last point.
         """
-        hands, count = 9 * self.hands, (x.shape[-1] - 9 * self.hands) // self.dims
-        moved = self.moved(x[..., hands:].unflatten(-1, (count, self.dims)))  # (B, T, N, W)
+        hands, count = 9 * self.hands, ctx.points.shape[1] - self.hands
+        track = x[..., hands : hands + count * self.dims]
+        moved = self.moved(track.unflatten(-1, (count, self.dims)))  # (B, T, N, W)
         there = ctx.present[:, None, :, None]  # (B, 1, H, 1)
         if self.hands:
             parts = x[..., :hands].split([3 * self.hands, 6 * self.hands], -1)
@@ -201,10 +202,10 @@ class TrackDiT(nn.Module):
         shift, scale = self.modulation(c).chunk(2, dim=-1)
         h = modulate(self.norm(h), shift, scale).unflatten(1, (*valid.shape[1:], -1))[:, 1:]  # (B, T, P, W)
         out = self.out(h[:, :, :count]).flatten(2)  # (B, T, N D)
-        if not self.hands:
-            return out
-        hand = self.hand_out(h[:, :, count:]) * there  # (B, T, H, 9)
-        return torch.cat([hand[..., :3].flatten(2), hand[..., 3:].flatten(2), out], -1)
+        if self.hands:
+            hand = self.hand_out(h[:, :, count:]) * there  # (B, T, H, 9)
+            out = torch.cat([hand[..., :3].flatten(2), hand[..., 3:].flatten(2), out], -1)
+        return F.pad(out, (0, x.shape[-1] - out.shape[-1]))
 
     def _pictures(self, frames: Tensor) -> Tensor:
         """(B, F, C, H, W) → tokens (B, F h w, W) that know where and when they are."""

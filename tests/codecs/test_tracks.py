@@ -176,14 +176,15 @@ def test_padding_costs_nothing(codec, batch):
         torch.testing.assert_close(part, codec.errors(squared, mask, batch)[name])
 
 
-def test_a_batch_may_have_fewer_points(codec, batch):
-    kept = torch.tensor([[3, 1]] * 6)
-    x, mask = codec.encode(take_points(batch, kept))
-    whole, _ = codec.encode(batch)
-    track = codec.slices["track"]
-    torch.testing.assert_close(x[..., track].unflatten(-1, (2, 3))[..., 0, :], whole[..., track.start + 9 :][..., :3])
-    assert codec.decode(x).tracks.shape == (6, T, 2, 3)
-    assert codec.errors(x.square(), mask, batch)["track"].shape == (6,)
+@pytest.mark.parametrize("kept", [[3, 1], [3, 1, 0], [3, 1, 0, 2]])
+def test_a_batch_may_have_fewer_points(codec, batch, kept):
+    few, end = take_points(batch, torch.tensor([kept] * 6)), 18 + 3 * len(kept)
+    (x, mask), (whole, _) = codec.encode(few), codec.encode(batch)
+    assert x.shape == whole.shape and not x[..., end:].any()
+    torch.testing.assert_close(x[..., 18:21], whole[..., 18 + 9 : 18 + 12])
+    torch.testing.assert_close(codec.decode(x).tracks[:, :, 1], batch.x[:, :, 1], atol=1e-5, rtol=1e-5)
+    squared = torch.rand_like(x)
+    torch.testing.assert_close(codec.errors(squared, mask, few)["track"], squared[..., 18:end].mean((1, 2)))
 
 
 def test_without_hands_x_is_the_tracks_alone(store, batch):

@@ -128,12 +128,16 @@ def test_permuted_points_are_predicted_alike(cond, noisy, randomise):
 
 
 @torch.no_grad()
-def test_any_number_of_points(cond, noisy, randomise):
-    """Other points are heard by attention: what they do matters, how many they are does not have to be known."""
+def test_there_may_be_fewer_points_than_x_has_room_for(cond, noisy, randomise):
+    """The rest of x is neither looked at nor written to; the points that are left are heard by attention."""
     model, (x, t) = randomise(make()), noisy
-    few = predict(model, cond._replace(query=cond.query[:, :2]), (x[..., : 18 + 2 * D], t))
-    assert few.shape == (B, T, 18 + 2 * D)
-    assert (few - predict(model, cond, noisy)[..., : 18 + 2 * D]).abs().max() > 1e-3
+    few, wide = cond._replace(query=cond.query[:, :2]), 18 + 2 * D
+    got = predict(model, few, (x, t))
+    assert got.shape == x.shape and not got[..., wide:].any() and got[0, :, :wide].abs().min() > 0
+    garbage = torch.cat([x[..., :wide], torch.full_like(x[..., wide:], 9.0)], -1)
+    torch.testing.assert_close(predict(model, few, (garbage, t)), got)
+    torch.testing.assert_close(predict(model, few, (x[..., :wide], t)), got[..., :wide])
+    assert (got - predict(model, cond, noisy))[..., :wide].abs().max() > 1e-3
 
 
 @torch.no_grad()
