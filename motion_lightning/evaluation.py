@@ -1,5 +1,6 @@
 """Scores of a trained model on one split of a store: skill and audit here, for any data; the rest is its task's."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -82,9 +83,11 @@ def strangers(split: Split) -> list[int]:
 
 
 def program_kind(tags: dict) -> tuple | None:
-    """What a clip does, without when: its segments' attributes."""
+    """What a clip does, without when: its segments' attributes, or all of a program that has none."""
     if "program" not in tags:
         return None
+    if "segments" not in tags["program"]:
+        return (json.dumps(tags["program"], sort_keys=True),)
     return tuple(
         tuple(sorted((k, v) for k, v in segment.items() if k not in ("start", "end") and v is not None))
         for segment in tags["program"]["segments"]
