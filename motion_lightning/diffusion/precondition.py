@@ -113,15 +113,19 @@ class Wiener(nn.Module):
     Args:
         taps: odd, frames that the filter spans.
         floor: least variance of a component.
+        axes: "components": the network sees and says principal components; "features": the same, turned back to the
+            axes of x, for a network whose tokens are joints or other groups of features.
     """
 
     kind = "residual"
 
-    def __init__(self, process: Process, features: int, taps: int = 9, floor: float = 1e-4):
+    def __init__(self, process: Process, features: int, taps: int = 9, floor: float = 1e-4, axes: str = "components"):
         super().__init__()
+        if axes not in ("components", "features"):
+            raise UserError(f"diffusion.precondition.axes={axes} is unknown; choose components or features")
         if taps % 2 == 0:
             raise UserError(f"diffusion.precondition.taps={taps} is even: a filter needs a middle, take an odd number")
-        self.process, self.taps, self.floor = process, taps, floor
+        self.process, self.taps, self.floor, self.axes = process, taps, floor, axes
         steps = process.steps
         self.register_buffer("basis", torch.eye(features))  # (D, D), columns are components
         self.register_buffer("filter", torch.zeros(steps, taps, features))
@@ -165,11 +169,19 @@ class Wiener(nn.Module):
             left = x_t - over(self.process.a(t), x_t) * centre
             estimate = rotate(centre, self.basis) + self.estimate(left, t, mask)
         return View(
-            estimate,
+            self.told(estimate),
             t,
-            lambda output: rotate(estimate + error * output, self.basis.T),
-            lambda x0: (rotate(x0, self.basis) - estimate) / error,
+            lambda output: rotate(estimate + error * self.said(output), self.basis.T),
+            lambda x0: self.told((rotate(x0, self.basis) - estimate) / error),
         )
+
+    def told(self, components: Tensor) -> Tensor:
+        """Components (B, T, D) along the network's axes."""
+        return components if self.axes == "components" else rotate(components, self.basis.T)
+
+    def said(self, output: Tensor) -> Tensor:
+        """The network's output (B, T, D) in components."""
+        return output if self.axes == "components" else rotate(output, self.basis)
 
     def estimate(self, x_t: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         """The filter's x0 (B, T, D) in components; beyond its ends a clip goes on as its first or last frame."""

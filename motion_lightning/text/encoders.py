@@ -123,6 +123,11 @@ class FrozenEncoder:
                 row[self.max_tokens - 1 :] = row[-1:]
         return rows
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Which characters each token of a text stands for, from and to; (0, 0) for start and end."""
+        spans = self._tokeniser(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        return [*spans[:-1][: self.max_tokens - 1], spans[-1]]  # of a text that is cut, too, the end comes last
+
     @property
     def _file(self) -> Path:
         """The weights."""

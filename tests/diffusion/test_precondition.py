@@ -170,6 +170,23 @@ def test_padding_does_not_reach_a_clip():
     torch.testing.assert_close(wiener(padded, t, mask).x0(torch.zeros_like(padded))[:, :12], alone)
 
 
+def test_the_axes_of_x_are_the_components_turned_back(covariance, mask):
+    """The same filter and the same target, seen along x's own axes: what the network says is turned, no more."""
+    torch.manual_seed(3)
+    one, other = fitted(covariance), fitted(covariance)
+    other.axes = "features"
+    t, x_t, x0, y = torch.tensor([0, 17, 500, STEPS - 1]), *torch.randn(3, B, T, D)
+    components, features = one(x_t, t, mask), other(x_t, t, mask)
+    for a, b in ((features.inputs, components.inputs), (features.target(x0), components.target(x0))):
+        torch.testing.assert_close(a, b @ one.basis.T, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(features.x0(y @ one.basis.T), components.x0(y), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(features.x0(features.target(x0)), x0, atol=1e-4, rtol=1e-4)
+    # What the network sees is the linear estimate itself.
+    torch.testing.assert_close(features.inputs, features.x0(torch.zeros_like(y)), atol=1e-5, rtol=1e-4)
+    with pytest.raises(UserError, match="axes=joints is unknown; choose components or features"):
+        Wiener(Process("cosine", STEPS), D, axes="joints")
+
+
 def test_an_even_filter_is_refused():
     with pytest.raises(UserError, match="taps=8"):
         Wiener(Process("cosine", STEPS), D, taps=8)

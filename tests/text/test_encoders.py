@@ -102,3 +102,13 @@ def test_published_weights_without_a_network(monkeypatch):
     assert encoder.dim == 384
     cosine = torch.nn.functional.cosine_similarity
     assert cosine(one, same, dim=0) > 0.8 > 0.4 > cosine(one, other, dim=0)
+
+
+def test_tokens_know_the_characters_they_stand_for(folder):
+    encoder = MiniLM(folder, max_tokens=6)
+    text = "a  person walks"
+    spans = encoder.spans(text)
+    assert len(spans) == encoder.encode([text]).tokens.shape[1]
+    assert [text[a:b] for a, b in spans] == ["", "a", "person", "walks", ""]
+    with pytest.warns(UserWarning, match="cut to 6"):
+        assert len(encoder.spans(SENTENCE)) == encoder.encode([SENTENCE]).tokens.shape[1] == 6
