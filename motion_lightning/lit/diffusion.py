@@ -10,6 +10,7 @@ from torch import Tensor
 from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import LossAware, StepRandom, Uniform, fixed_noise, fixed_timesteps
 from motion_lightning.diffusion.weights import loss_weights
+from motion_lightning.lit.migration import migrate
 from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.skill import BinnedError, FrameWiener
 from motion_lightning.pipeline import Diffusion, by_frame
@@ -178,3 +179,6 @@ class DiffusionModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["config"] = self.config
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        migrate(checkpoint, self)

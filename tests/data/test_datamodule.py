@@ -163,3 +163,27 @@ def test_a_loader_is_not_far_ahead():
     next(batches)
     time.sleep(0.05)
     assert 1 <= len(made) <= 6
+
+
+def test_training_batches_alone_are_augmented_by_a_seed_a_row(tiny_store):
+    """Each row has its own, a function of (seed, step): so ranks draw what one process would."""
+    settings = {"batch_size": 4, "val_batch_size": 4, "steps_per_epoch": 3, "max_frames": 32}
+
+    def run(seed: int = 0) -> tuple[list, list]:
+        seen = []
+
+        def augment(batch, seeds):
+            seen.append(list(seeds))
+            return batch._replace(x=batch.x + 1)
+
+        data = MotionDataModule(tiny_store, **settings, seed=seed, augment=augment)
+        data.trainer = None
+        return seen, [batch.x for batch in chain(data.train_dataloader(), data.val_dataloader())]
+
+    (seen, batches), (again, _), (other, _) = run(), run(), run(seed=1)
+    data = MotionDataModule(tiny_store, **settings)
+    data.trainer = None
+    plain = [batch.x for batch in chain(data.train_dataloader(), data.val_dataloader())]
+    assert seen == again != other and len({seed for row in seen for seed in row}) == 12
+    for i, (one, two) in enumerate(zip(batches, plain, strict=True)):
+        assert torch.equal(one, two + 1 if i < 3 else two)

@@ -104,3 +104,34 @@ def test_another_model_is_refused(old):
     _, checkpoint = old
     with pytest.raises(UserError, match="has 4 parameters, the model 7"):
         migrate(checkpoint, nn.ModuleList([Denoiser(learned=True), nn.Linear(2, 2)]))
+
+
+def test_a_run_goes_on_from_an_old_checkpoint(make_module, data, trainer, tmp_path, caplog):
+    """By the trainer's own hooks: weights load strictly, and the optimizer's moments stay with their parameters."""
+    first = trainer(1, limit_val_batches=0)
+    module = make_module()
+    first.fit(module, data)
+    first.save_checkpoint(tmp_path / "new.ckpt")
+    checkpoint = torch.load(tmp_path / "new.ckpt", weights_only=True)
+    names = [name for name, _ in module.named_parameters()]
+    (state,) = checkpoint["optimizer_states"]
+    kept = [i for i, name in enumerate(names) if not name.endswith(("null_token", "null_pooled"))]
+    moments = {names[i]: state["state"][i]["exp_avg"].clone() for i in kept}
+    state["state"] = {new: state["state"][i] for new, i in enumerate(kept)}  # as of a model with two parameters less
+    state["param_groups"][0]["params"] = list(range(len(kept)))
+    torch.save(checkpoint, tmp_path / "old.ckpt")
+
+    again, seen = make_module(), {}
+
+    def start():
+        (optimizer,) = again.trainer.optimizers
+        seen.update({n: deepcopy(optimizer.state[p].get("exp_avg")) for n, p in again.named_parameters()})
+
+    again.on_train_start = start
+    second = trainer(2, limit_val_batches=0)
+    with caplog.at_level(logging.WARNING):
+        second.fit(again, data, ckpt_path=tmp_path / "old.ckpt", weights_only=True)
+    assert "null_token" in caplog.text and second.global_step == 2 * first.global_step
+    for name, moment in moments.items():
+        torch.testing.assert_close(seen[name], moment)
+    assert [name.rpartition(".")[2] for name in seen if seen[name] is None] == ["null_token", "null_pooled"]
