@@ -15,7 +15,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.view.drawing import COLOURS
 from motion_lightning.view.fragment import Fragment
 
-MIDDLE, REACH = 0.35, 1.6  # of the picture, below the shoulders, and from there to its edges; in shoulder widths
+MIDDLE, REACH = 0.4, 1.65  # of the picture, below the shoulders, and from there to its edges; in shoulder widths
 HEAD = (0.28, 0.07)  # radius, and how far above the nose its middle is
 THICK, THIN = 0.075, 0.035  # of limbs and of fingers
 FINE = 3  # drawn so much larger, then averaged

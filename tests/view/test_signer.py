@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from motion_lightning.view.drawing import COLOURS
 from motion_lightning.view.fragment import write_page
 from motion_lightning.view.signer import GRAIN, UNSEEN, SignerView, Stick, encode, signer_fragment, signer_pictures
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STICK = Stick(limbs=((1, 0), (1, 2), (2, 3), (1, 4)), sides=("body", "body", "left", "left", "right"), fingers=3)
 
 
@@ -69,3 +72,17 @@ def test_what_cannot_be_drawn_is_refused_by_name(clip):
         signer_fragment([SignerView(clip[:2], "a"), SignerView(clip, "b")], STICK)
     clip[2, 1, 3] = 0  # not seen, so not drawn
     assert signer_fragment([SignerView(clip, "b")], STICK)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_a_browser_draws_every_panel(clip, tmp_path):
+    views = [SignerView(clip, "rain", "sample"), SignerView(clip[:1], "fog")]
+    page = write_page(tmp_path / "page.html", "Signs", signer_fragment(views, STICK))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    for _ in range(4):  # on a busy machine virtual time can run out before the first frame is drawn
+        run = [*command, "--virtual-time-budget=20000", "--dump-dom", str(page)]
+        dom = subprocess.run(run, capture_output=True, text=True, timeout=120).stdout
+        if dom.count("<canvas") == len(re.findall(r"<canvas[^>]* width=", dom)) == 2:  # set when it is drawn
+            return
+    pytest.fail(dom[-2000:])
