@@ -118,3 +118,24 @@ def test_bad_sources_are_refused_in_one_line(run, walk, tmp_path):
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="makes video"):
         from_file(tmp_path / "few.npy", SimpleNamespace(representation="video"))
+
+
+@pytest.mark.parametrize("kind", ["inbetween", "upper_body"])
+def test_kept_joints_are_where_they_were_when_drawn(run, walk, tmp_path, kind):
+    """Whatever else a sample says, also after its joints are brought to agree with its velocities."""
+    codec = run.model.codec
+    np.save(tmp_path / "walk.npy", walk)
+    source = find_source(run, tmp_path / "walk.npy").x
+    keep = kept(kind, codec, len(source), 0.2)
+    torch.manual_seed(0)
+    x = torch.where(keep, source, source + 0.3 * torch.randn_like(source))
+    before, after = codec.joints(source), codec.reconciled(x, keep)
+    if kind == "inbetween":  # what follows a new path starts where that leads
+        torch.testing.assert_close(after[:12], before[:12], rtol=0, atol=1e-5)
+        local = [joints - joints[:, :1] for joints in (codec.joints(x)[-12:], after[-12:])]
+        torch.testing.assert_close(*local, rtol=0, atol=1e-5)
+        assert (after - before)[20:40].abs().max() > 0.05
+    else:
+        lower = sorted(SKELETON.lower_body)
+        torch.testing.assert_close(after[:, lower], before[:, lower], rtol=0, atol=1e-5)
+        assert (after - before)[:, 20].abs().max() > 0.05

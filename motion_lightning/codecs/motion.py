@@ -11,7 +11,7 @@ from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
 from motion_lightning.metrics.skill import masked_mean
 from motion_lightning.motion.features import SLICES, features_to_joints, layout
-from motion_lightning.motion.reconcile import reconcile, velocities_in_world
+from motion_lightning.motion.reconcile import hold, reconcile, velocities_in_world
 from motion_lightning.motion.skeleton import load_skeleton
 
 PARTS = {
@@ -128,10 +128,11 @@ class FeatureCodec(nn.Module):
         essential = torch.cat([parts[name] for name in PARTS["essential"]], dim=-1)
         return features_to_joints(essential, len(self.skeleton.joints)) * self.skeleton.metre_per_unit
 
-    def reconciled(self, x: Tensor) -> Tensor:
+    def reconciled(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """x (T, D) of one clip → joints (T, J, 3) that also agree with its velocities and contacts.
 
-        Without velocities in x ("essential") the joints are returned as they are.
+        Without velocities in x ("essential") the joints are returned as they are, and so are those whose root and
+        positions are True in ``keep`` (T, D): an edit leaves them where they were.
         """
         joints, parts = self.joints(x), self.metric(x)
         if "velocities" not in parts:
@@ -139,4 +140,10 @@ class FeatureCodec(nn.Module):
         yaw = torch.cumsum(parts["root_yaw_velocity"][..., 0], -1).roll(1)
         yaw[0] = 0
         velocities = velocities_in_world(parts["velocities"].unflatten(-1, (-1, 3)), yaw) * self.skeleton.metre_per_unit
-        return reconcile(joints, velocities, parts["contacts"], self.skeleton)
+        fused = reconcile(joints, velocities, parts["contacts"], self.skeleton)
+        if keep is None:
+            return fused
+        root = keep[:, : self.slices["root_height"].stop].all(-1, keepdim=True)
+        return hold(
+            fused, joints, torch.cat([root, keep[:, self.slices["positions"]].unflatten(-1, (-1, 3)).all(-1)], 1)
+        )

@@ -49,6 +49,25 @@ def reconcile(
     return _restore_bones(_fuse(joints, velocity, weight, smoothness), skeleton).to(dtype)
 
 
+def hold(joints: Tensor, known: Tensor, kept: Tensor) -> Tensor:
+    """Joints (T, J, 3) with those of ``known`` where kept (T, J) is True, and the rest moved along with them.
+
+    In a frame with kept joints, of which the root is one, the others move as the root does; frames in between move by
+    what lies between their neighbours' moves.
+    """
+    move = (known - joints).where(kept[..., None], (known - joints)[:, :1])  # (T, J, 3)
+    some = kept.any(1)
+    if not some.any():
+        return joints
+    place = torch.arange(len(joints), device=joints.device)
+    there = place[some]  # frames with kept joints
+    after = torch.searchsorted(there, place).clamp(max=len(there) - 1)
+    before = torch.searchsorted(there, place, right=True).sub(1).clamp(min=0)
+    left, right = there[before], there[after]
+    share = ((place - left) / (right - left).clamp(min=1)).clamp(0, 1)[:, None, None].to(joints)
+    return joints + torch.lerp(move[left], move[right], share)
+
+
 def velocities_in_world(local: Tensor, yaw: Tensor) -> Tensor:
     """Velocities (..., T, J, 3) in the heading frame → world axes; yaw (..., T) is the root's half angle."""
     cos, sin = (2 * yaw).cos()[..., None], (2 * yaw).sin()[..., None]  # (..., T, 1)

@@ -53,7 +53,7 @@ class MotionTask:
         codec, clips = model.codec, []
         pairs = len({one.real for one in shown}) == 2
         for one in shown:
-            joints = codec.joints(one.x) if one.real else codec.reconciled(one.x)
+            joints = codec.joints(one.x) if one.real else codec.reconciled(one.x, one.keep)
             group = one.caption if pairs else ""
             clips.append(ClipView(joints.cpu().numpy(), one.caption, one.title, fps=codec.fps, group=group))
         return clips

@@ -20,6 +20,7 @@ class Shown(NamedTuple):
     title: str = ""  # "sample 1", "real"
     cond: Any = None  # its condition, a batch of one
     real: bool = False  # not from a model
+    keep: Tensor | None = None  # (T, *shape) bool, where an edit kept what was there
 
 
 class Scoring(NamedTuple):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from motion_lightning.metrics.physical import foot_slide, jitter
 from motion_lightning.motion.features import SLICES, features_to_joints, joints_to_features
-from motion_lightning.motion.reconcile import _without_flicker, reconcile, velocities_in_world
+from motion_lightning.motion.reconcile import _without_flicker, hold, reconcile, velocities_in_world
 from motion_lightning.motion.skeleton import load_skeleton
 
 SKELETON = load_skeleton()
@@ -146,3 +146,31 @@ def test_velocities_leave_the_heading_frame(walk):
     steps = features_to_joints(features).diff(dim=0)
     torch.testing.assert_close(velocities_in_world(local, yaw)[:-1], steps, atol=2e-5, rtol=0)
     assert (local[:-1] - steps).abs().max() > 1e-2
+
+
+def test_what_is_held_is_there_and_the_rest_moves_along():
+    """Both ends are held: in between the move goes over from one to the other, without a jump."""
+    torch.manual_seed(0)
+    joints = torch.randn(12, 22, 3).cumsum(0) * 0.01
+    known = joints + torch.tensor([1.0, 0, 0]) * (torch.arange(12) > 5)[:, None, None]  # the second half lies 1 m away
+    kept = ((torch.arange(12) < 3) | (torch.arange(12) >= 9))[:, None].expand(12, 22)
+    held = hold(joints, known, kept)
+    torch.testing.assert_close(held[kept], known[kept])
+    move = (held - joints)[..., 0]
+    torch.testing.assert_close(move[2:10], torch.linspace(0, 1, 8)[:, None].expand(8, 22), rtol=1e-4, atol=1e-5)
+
+
+def test_joints_that_are_not_held_follow_the_root_of_their_frame():
+    torch.manual_seed(0)
+    joints, known = torch.randn(2, 5, 22, 3)
+    kept = torch.zeros(5, 22, dtype=torch.bool)
+    kept[:, [0, 1, 4]] = True
+    held = hold(joints, known, kept)
+    torch.testing.assert_close(held[kept], known[kept])
+    free = [j for j in range(22) if j not in (0, 1, 4)]
+    torch.testing.assert_close(held[:, free] - held[:, :1], joints[:, free] - joints[:, :1])
+
+
+def test_nothing_held_changes_nothing():
+    joints = torch.randn(5, 22, 3)
+    assert torch.equal(hold(joints, torch.zeros_like(joints), torch.zeros(5, 22, dtype=torch.bool)), joints)
