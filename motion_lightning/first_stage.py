@@ -19,16 +19,7 @@ from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
 
 SHARED = {"data", "text_encoder", "loader", "trainer", "logger", "seed", "debug"}  # settings that hold for it, too
-RANKS = (
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def build_model(cfg: Mapping[str, Any], text_dim: int) -> Autoencoder:
@@ -92,6 +83,4 @@ def train_vae(experiment: str, folder: Path) -> None:
     print(f"{folder}: training the VAE first, once ({experiment})", flush=True)
     done = subprocess.run([sys.executable, "-m", "motion_lightning.train", *what], env=alone, check=False)
     if done.returncode:
-        raise UserError(
-            f"the VAE of codec.run={folder} was not trained: what stopped first_stage={experiment} is above"
-        )
+        raise UserError(f"the VAE of codec.run={folder} was not trained: what stopped {experiment} is said above")

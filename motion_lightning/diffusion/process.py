@@ -28,7 +28,8 @@ class Process(nn.Module):
     sqrt(beta), Rombach et al. 2022), ``cosine`` (Nichol & Dhariwal 2021, eq. 17, beta at most 0.999). The two
     linear ones are stated for 1000 steps and have their betas scaled by 1000 / steps, so that x_T is noise for
     any count. ``flow`` is the straight line (Lipman et al. 2023; Liu et al. 2023): s_t = (t + 1) / steps and
-    a_t = 1 - s_t, whose last timestep is pure noise.
+    a_t = 1 - s_t, whose last timestep is pure noise. ``cumulative=False`` puts 1 - beta_t where their product
+    belongs, a slip of the pen that leaves no timestep noisy.
 
     The tables ``power`` (a²) and ``variance`` (s²), both (T,), are float64 (float32 where a device has no such
     thing), follow the module from device to device, and are neither saved nor rounded by ``.half()``.
@@ -37,10 +38,10 @@ class Process(nn.Module):
     power: Tensor
     variance: Tensor
 
-    def __init__(self, schedule: str = "cosine", steps: int = 1000):
+    def __init__(self, schedule: str = "cosine", steps: int = 1000, cumulative: bool = True):
         super().__init__()
         self.schedule, self.steps = schedule, steps
-        power, variance = _tables(schedule, steps)
+        power, variance = _tables(schedule, steps, cumulative)
         self.register_buffer("power", power, persistent=False)
         self.register_buffer("variance", variance, persistent=False)
 
@@ -145,7 +146,7 @@ def over(coefficient: Tensor, x: Tensor) -> Tensor:
     return coefficient.to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 
-def _tables(schedule: str, steps: int) -> tuple[Tensor, Tensor]:
+def _tables(schedule: str, steps: int, cumulative: bool = True) -> tuple[Tensor, Tensor]:
     """a² and s² of every timestep, (T,) float64 each."""
     if schedule not in SCHEDULES:
         raise UserError(f"unknown schedule {schedule!r}; choose one of {', '.join(SCHEDULES)}")
@@ -155,7 +156,8 @@ def _tables(schedule: str, steps: int) -> tuple[Tensor, Tensor]:
     if schedule == "flow":
         s = torch.arange(1, steps + 1, dtype=torch.float64) / steps
         return (1 - s).square(), s.square()
-    alpha_bar = torch.cumprod(1 - _betas(schedule, steps), 0)
+    alpha = 1 - _betas(schedule, steps)
+    alpha_bar = torch.cumprod(alpha, 0) if cumulative else alpha
     return alpha_bar, 1 - alpha_bar
 
 

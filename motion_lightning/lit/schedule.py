@@ -7,7 +7,7 @@ import torch
 
 
 def warm_cosine(module: L.LightningModule, optimizer: torch.optim.Optimizer, warmup: int, final: float) -> dict:
-    """What ``configure_optimizers`` returns: linear warm-up, then a cosine to ``final`` of the peak at the last step."""
+    """What ``configure_optimizers`` returns: linear warm-up, then a cosine to ``final`` of the peak at the end."""
 
     def factor(step: int) -> float:
         if step <= warmup:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
@@ -35,7 +34,7 @@ class ImageVAE(nn.Module):
 
     def __init__(self, channels: int, size: int, latent_channels: int = 2, latent_size: int = 4, width: int = 32):
         super().__init__()
-        halvings = (size // latent_size).bit_length() - 1 if latent_size else 0
+        halvings = max(0, (size // max(1, latent_size)).bit_length() - 1)
         if latent_size << halvings != size:
             raise UserError(f"model.latent_size={latent_size} is not reached by halving pictures of {size} pixels")
         if width % GROUPS:

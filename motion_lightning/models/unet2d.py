@@ -124,11 +124,8 @@ class UNet2d(nn.Module):
         self.time = TimeEmbedding(cond)
         self.null = nn.Parameter(torch.empty(cond))
         if reads:
-            self.pooled, self.text, self.text_norm = (
-                nn.Linear(text_dim, cond),
-                nn.Linear(text_dim, cond),
-                nn.LayerNorm(cond),
-            )
+            self.pooled = nn.Linear(text_dim, cond)
+            self.text, self.text_norm = nn.Linear(text_dim, cond), nn.LayerNorm(cond)
             self.null_token = nn.Parameter(torch.empty(cond))
         self.stem = nn.Conv2d(channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -190,9 +187,7 @@ class UNet2d(nn.Module):
             mask: (B, 1), True.
         """
         if x.shape[1] != 1:
-            raise UserError(
-                f"UNet2d denoises single pictures, these clips have {x.shape[1]} frames: choose another model"
-            )
+            raise UserError(f"model=unet2d denoises single pictures, and clips have {x.shape[1]} frames: take another")
         c = nn.functional.silu(self.time(t) + ctx.pooled)  # (B, E)
         h, skips = self.stem(x[:, 0]), []
         for level, shrink in zip(self.down, self.shrink, strict=True):
