@@ -6,12 +6,13 @@ constructor refuses. Here is what two parts of a configuration have to agree on.
 
 from omegaconf import DictConfig
 
+from motion_lightning.config import instantiate
 from motion_lightning.errors import UserError
 
 
 def check(cfg: DictConfig) -> None:
     """UserError for the first pair of settings of ``train`` that exclude each other."""
-    for refuse in (untrained_null, more_steps_than_there_are, uneven_batch, prompts_alone, loss_weight):
+    for refuse in (untrained_null, too_many_steps, uneven_batch, prompts_alone, loss_weight, filtered_pictures):
         refuse(cfg)
 
 
@@ -24,7 +25,7 @@ def untrained_null(cfg: DictConfig) -> None:
         )
 
 
-def more_steps_than_there_are(cfg: DictConfig) -> None:
+def too_many_steps(cfg: DictConfig) -> None:
     """A sampler walks on the timesteps of the process."""
     steps, there = cfg.sampler.steps, cfg.diffusion.process.steps
     if not 1 <= steps <= there:
@@ -51,8 +52,16 @@ def prompts_alone(cfg: DictConfig) -> None:
 
 def loss_weight(cfg: DictConfig) -> None:
     """A weight of the loss belongs to what the error is measured of."""
-    from motion_lightning.config import instantiate
     from motion_lightning.diffusion.weights import loss_weights
 
     kind = "x0" if cfg.training.space == "x0" else cfg.diffusion.precondition.get("target", "residual")
     loss_weights(instantiate(cfg.diffusion.process), kind, cfg.training.weight, cfg.training.normalise)
+
+
+def filtered_pictures(cfg: DictConfig) -> None:
+    """The Wiener filter is one of rows of numbers."""
+    if cfg.diffusion.precondition._target_.endswith(".Wiener") and len(shape := instantiate(cfg.codec).shape) > 1:
+        frame, codec = "x".join(map(str, shape)), cfg.codec._target_.rpartition(".")[2]
+        raise UserError(
+            f"diffusion=wiener filters rows of numbers, and a frame of codec={codec} is {frame}: take diffusion=edm"
+        )

@@ -36,6 +36,21 @@ def refusal(monkeypatch, capsys, tmp_path):
         (["-m", "resume=runs/a", "seed=1,2"], ["resume=runs/a", "-m"]),
         (["diffusion=plain", "training.space=target", "training.weight=p3"], ["p3", "x0"]),
         (["training.space=target"], ["training.weight=capped_v", "training.space=x0"]),
+        (
+            ["model=track_dit", "callbacks.samples.prompts=[a hand moves]"],
+            ["callbacks.samples.prompts", "loader.condition=TrackCondition"],
+        ),
+        (
+            ["diffusion=plain", "diffusion.process.schedule=flow", "diffusion.precondition.target=eps"],
+            ["diffusion.process.schedule=flow", "diffusion.precondition.target=eps"],
+        ),
+        (["model=vivit", "data.corpus.frames=15"], ["data.corpus.frames=15", "model.features.tubelet=2"]),
+        (["model=vivit", "data=programs"], ["ViViT", "model=", "data="]),
+        (["model=dit", "data=signs", "diffusion=edm"], ["DiT", "model=", "data="]),
+        (["model=mdm", "data=digits", "diffusion=edm"], ["MDM", "model=", "data="]),
+        (["model=vivit", "diffusion=wiener"], ["diffusion=wiener", "codec=VideoCodec", "diffusion=edm"]),
+        (["experiment=ldm_digit", "codec.run=nowhere", "first_stage=null"], ["codec.run=nowhere", "first_stage"]),
+        (["+text_encoder.max_tokens=1000"], ["text_encoder.max_tokens=1000", "512", "text_encoder.folder"]),
     ],
     ids=lambda case: case[-1],
 )

@@ -153,7 +153,13 @@ class FrozenEncoder:
         from transformers import AutoConfig
 
         config = AutoConfig.from_pretrained(self.folder, local_files_only=True)
-        return config.get_text_config()  # of models that see pictures too
+        config = config.get_text_config()  # of models that see pictures too
+        if self.max_tokens > (most := config.max_position_embeddings):
+            raise UserError(
+                f"text_encoder.max_tokens={self.max_tokens} is more than the encoder in text_encoder.folder="
+                f"{self.folder} takes: it has positions for {most}"
+            )
+        return config
 
     @cached_property
     def _tokeniser(self):
