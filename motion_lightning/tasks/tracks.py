@@ -209,16 +209,16 @@ def told(part: Split, real: Truth) -> list[Case]:
 
 
 def obeyed(cases: Sequence[Case], moved: np.ndarray, real: Truth) -> dict[str, float | int]:
-    """Shares of cases in which the object that moves most is one that the program moves, and in which the told object
-    goes the told way, by more than half a pixel."""
+    """Shares of cases in which the told object moves twice as far as any that should stand still, and in which it goes
+    the told way; by more than half a pixel in both."""
     right_object, right_way = [], []
     for case in cases:
         to = moved[case.clip, -1]
         far = np.linalg.norm(to[:, :2] * real.size[::-1], axis=-1)
-        things = sorted(set(case.objects[case.objects >= 0].tolist()))
-        most = max(things, key=lambda thing: far[case.objects == thing].mean())
+        others = set(case.objects[case.objects >= 0].tolist()) - case.movers
+        still = max((far[case.objects == other].mean() for other in others), default=0)
         goes = far[case.points].mean() > SEEN / 2
-        right_object.append(far[case.objects == most].mean() > SEEN / 2 and most in case.movers)
+        right_object.append(goes and far[case.points].mean() > 2 * still)
         right_way.append(goes and follows(case.move, real.query[case.clip, case.points], to[case.points]))
     return {
         "right object": float(np.mean(right_object)),
