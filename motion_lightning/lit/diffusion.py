@@ -123,7 +123,7 @@ class DiffusionModule(L.LightningModule):
             t, error = self.all_gather((loss.t, loss.per_sample))
             self.timesteps.update(t.flatten(), error.flatten())
         size = len(batch.x)
-        self.log("train/loss", loss.total, batch_size=size, prog_bar=True)
+        self.log("train/loss", loss.total, batch_size=size, prog_bar=True, sync_dist=True)
         if len(loss.parts) > 1:
             self.log_dict({f"train/{name}": part for name, part in loss.parts.items()}, batch_size=size)
         if hasattr(self.model.denoiser, "monitored"):

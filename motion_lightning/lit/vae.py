@@ -75,7 +75,7 @@ class VAEModule(L.LightningModule):
         torch.manual_seed(random.layer_seed(step))
         cost = self.compute_cost(batch, lambda like: random.noise(step, like))
         loss, size = self.total(cost).mean(), len(batch.x)
-        self.log("train/loss", loss, batch_size=size, prog_bar=True)
+        self.log("train/loss", loss, batch_size=size, prog_bar=True, sync_dist=True)
         self.log_dict({f"train/{name}": part.mean() for name, part in cost._asdict().items()}, batch_size=size)
         if not loss.isfinite():
             raise FloatingPointError(f"the training loss is {loss.item()} at step {self.global_step}")
