@@ -11,7 +11,10 @@ from motion_lightning.data.tracks.corpus import TrackCorpus
 from motion_lightning.data.writer import prepare_store
 from motion_lightning.diffusion.precondition import Plain
 from motion_lightning.diffusion.process import Process
-from motion_lightning.pipeline import Diffusion
+from motion_lightning.diffusion.samplers import ddim
+from motion_lightning.models.image_backbone import ConvBackbone
+from motion_lightning.models.track_dit import TrackDiT
+from motion_lightning.pipeline import Diffusion, Sampling
 from motion_lightning.tasks.task import Scoring, Shown
 from motion_lightning.tasks.tracks import TrackTask
 from motion_lightning.view.fragment import write_page
@@ -99,3 +102,22 @@ def test_clips_are_drawn_over_their_scenes(store, model, tmp_path):
     np.testing.assert_allclose(kept["displacements"][0], part.features(0), atol=1e-5)
     assert kept["hand_rotations"].shape == (2, 10, 2, 3, 3)
     assert task.prompts == [] and task.frames(model, 3.0) == 9
+
+
+def test_a_guided_sampling_run(store, model):
+    """One call of the denoiser a step, of both conditions together; pictures and text are read once for each."""
+    codec, steps = model.codec, 4
+    sizes = {name: codec.sizes[name] for name in ("dims", "hands")}
+    net = TrackDiT(**sizes, text_dim=8, backbone=ConvBackbone(4, 16), width=16, depth=1, heads=2)
+    whole, part, calls = Diffusion(net, model.precondition, codec), store.split("test"), []
+    for module in (net, net.backbone, net.text):
+        module.register_forward_hook(lambda m, args, _: calls.append((m, len(args[0]))))
+    cond = part.collate([0, 1, 2], multiple_of=1).cond
+    blind = cond._replace(moves=type(cond.moves)(*(torch.full_like(m, torch.nan) for m in cond.moves)))
+    lengths = [codec.steps - 1] * 3
+    samples = whole.sample(blind, lengths, Sampling(ddim, steps, 2.0), seed=0)
+    assert [x.shape for x in samples] == [(9, *codec.shape)] * 3 and torch.stack(samples).isfinite().all()
+    assert [n for m, n in calls if m is net] == [6] * steps
+    assert [n for m, n in calls if m is net.backbone] == [6, 6]  # three scenes of two pictures, with and without text
+    assert len([m for m, _ in calls if m is net.text]) == 2
+    assert not codec.decode(samples[0]).tracks[0].any()  # slot 0
