@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from motion_lightning.diffusion.guidance import classifier_free
+from motion_lightning.diffusion.guidance import autoguided, classifier_free, within
 from motion_lightning.diffusion.samplers import spaced
 from motion_lightning.diffusion.timesteps import SampleNoise
 from motion_lightning.errors import UserError
@@ -83,10 +83,19 @@ class Diffusion(nn.Module):
             return self.predict(x_t, t, *ctx)
 
         cond_ctx = (self.encode(cond, mask, drop=False), mask)
-        null_ctx = (self.encode(cond, mask, drop=True), mask) if sampling.guidance != 1 else None
-        denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance)
+        if weak is not None:
+            self.check_like(weak)
+            weak_ctx = (weak.encode(cond, mask, drop=False), mask)
+            denoise = autoguided(
+                predict, lambda x, t, ctx: weak.predict(x, t, *ctx), cond_ctx, weak_ctx, sampling.guidance
+            )
+        else:
+            null_ctx = (self.encode(cond, mask, drop=True), mask) if sampling.guidance != 1 else None
+            denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance, sampling.rescale, mask)
+        if sampling.interval is not None:
+            denoise = within(sampling.interval, self.process, denoise, lambda x, t: predict(x, t, cond_ctx))
         denoise = edit(denoise) if edit else denoise
-        timesteps = spaced(self.process.steps, sampling.steps, sampling.spacing).to(device)
+        timesteps = spaced(self.process, sampling.steps, sampling.spacing).to(device)
         x = sampling.sampler(denoise, x_T, self.process, timesteps, noise=noise, progress=progress)
         return [clip[:length] for clip, length in zip(x, lengths, strict=True)]
 

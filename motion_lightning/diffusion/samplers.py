@@ -24,17 +24,29 @@ SPACINGS = ("trailing", "leading", "linspace", "karras")
 
 
 def ddpm(
-    denoise: Denoise, x: Tensor, process: Process, timesteps: Tensor, noise: Noise, progress: Progress = iter
+    denoise: Denoise,
+    x: Tensor,
+    process: Process,
+    timesteps: Tensor,
+    noise: Noise,
+    progress: Progress = iter,
+    repeats: int = 1,
 ) -> Tensor:
     """Ancestral sampling (Ho et al. 2020, algorithm 2, with the posterior's own variance).
 
     x: noise (B, ...) at ``timesteps[0]``; timesteps: descending (n,). On a part of the chain the betas
-    are those of the jumps. ``progress`` wraps the list of steps, for a progress bar.
+    are those of the jumps. ``progress`` wraps the list of steps, for a progress bar. ``repeats``: times that every step
+    but the last is taken, with its noise put back in between (Lugmayr et al. 2022, algorithm 1), which lets the rest
+    of x agree with what an edit holds fixed.
     """
     for t, t_prev in progress(_jumps(timesteps, process)):
-        x0 = denoise(x, _batch(t, x)).to(x)
-        mean, variance = process.q_posterior(x0, x, t, t_prev)
-        x = mean if t_prev < 0 else mean + variance.sqrt() * noise(x)
+        for again in range(repeats if t_prev >= 0 else 1):
+            if again:
+                fresh = process.s(t) * process.fresh(t, t_prev).sqrt()
+                x = over(process.a(t) / process.a(t_prev), x) * x + over(fresh, x) * noise(x)
+            x0 = denoise(x, _batch(t, x)).to(x)
+            mean, variance = process.q_posterior(x0, x, t, t_prev)
+            x = mean if t_prev < 0 else mean + variance.sqrt() * noise(x)
     return x
 
 
