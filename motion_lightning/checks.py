@@ -12,7 +12,7 @@ from motion_lightning.errors import UserError
 
 def check(cfg: DictConfig) -> None:
     """UserError for the first pair of settings of ``train`` that exclude each other."""
-    for refuse in (untrained_null, too_many_steps, uneven_batch, prompts_alone, loss_weight, filtered_pictures):
+    for refuse in (untrained_null, too_many_steps, uneven_batch, prompts_alone, loss_weight, filtered_pictures, scenes):
         refuse(cfg)
 
 
@@ -65,3 +65,12 @@ def filtered_pictures(cfg: DictConfig) -> None:
         raise UserError(
             f"diffusion=wiener filters rows of numbers, and a frame of codec={codec} is {frame}: take diffusion=edm"
         )
+
+
+def scenes(cfg: DictConfig) -> None:
+    """What a model of tracks is told of a scene has to be in the data."""
+    backbone, corpus, augment = cfg.model.get("backbone"), cfg.data.corpus, cfg.loader.get("augment")
+    if "depth" in corpus and not corpus.depth and backbone and backbone.get("channels") == 4:
+        raise UserError("model.backbone.channels=4 looks at depth, and data.corpus.depth=false: take 3 channels")
+    if augment and (kept := augment.get("points")) and kept > corpus.points:
+        raise UserError(f"loader.augment.points={kept} is more than the data.corpus.points={corpus.points} of a clip")

@@ -36,6 +36,8 @@ def refusal(monkeypatch, capsys, tmp_path):
         (["-m", "resume=runs/a", "seed=1,2"], ["resume=runs/a", "-m"]),
         (["diffusion=plain", "training.space=target", "training.weight=p3"], ["p3", "x0"]),
         (["training.space=target"], ["training.weight=capped_v", "training.space=x0"]),
+        (["model=track_dit", "data.corpus.depth=false"], ["model.backbone.channels=4", "data.corpus.depth=false"]),
+        (["model=track_dit", "data.corpus.points=8"], ["loader.augment.points=16", "data.corpus.points=8"]),
         (
             ["model=track_dit", "callbacks.samples.prompts=[a hand moves]"],
             ["callbacks.samples.prompts", "loader.condition=TrackCondition"],
