@@ -1,18 +1,23 @@
 """Edits: a part of a source clip is kept, the rest is made anew from a text (Tevet et al. 2023, sec. 3)."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from motion_lightning.assemble import Run, encoded, open_data
 from motion_lightning.codecs.motion import FeatureCodec
+from motion_lightning.config import instantiate
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.joints_corpus import JointFile
 from motion_lightning.data.npz import read_npz
+from motion_lightning.diffusion.editing import outside
 from motion_lightning.errors import UserError
 from motion_lightning.motion.features import columns_of, joints_to_features
+from motion_lightning.tasks.task import Shown, Task
+from motion_lightning.text.condition import TextCond
 
 KINDS = ("inbetween", "upper_body")
 MOST = 200  # frames of a source, as long as clips of HumanML3D get
@@ -24,6 +29,23 @@ class Source(NamedTuple):
     x: Tensor  # (T, *shape)
     name: str
     caption: str | None = None  # where it has one
+
+
+def edited(cfg: Mapping[str, Any], run: Run, task: Task) -> tuple[TextCond, str, int, list[Shown]]:
+    """Condition (one row), caption, length and source of the edit that ``cfg`` asks for: edit, source, keep, prompt.
+
+    The source sets the length, and knows what is kept of it.
+    """
+    kind, prompt = cfg["edit"], cfg["prompt"]
+    if not task.prompts:
+        raise UserError(f"edit={kind} is for runs whose condition is a text; that of {run.folder} is more")
+    source = find_source(run, cfg["source"])
+    keep = kept(kind, run.model.codec, len(source.x), cfg["keep"])
+    caption = source.caption if prompt is None else str(prompt)
+    if caption is None:
+        raise UserError(f'prompt is not set, and {source.name} has no caption: write what is done, prompt="..."')
+    text = instantiate(run.config["text_encoder"]).encode([caption])
+    return text, caption, len(source.x), [Shown(source.x, caption, f"source, {source.name}", real=True, keep=keep)]
 
 
 def kept(kind: str, codec, frames: int, share: float) -> Tensor:
@@ -41,14 +63,13 @@ def kept(kind: str, codec, frames: int, share: float) -> Tensor:
     if kind not in KINDS:
         raise UserError(f"edit={kind} is unknown; choose one of {', '.join(KINDS)}")
     if kind == "inbetween":
-        ends = round(share * frames)
-        if not 0 < 2 * ends < frames:
+        if not 0 < share < 0.5:
             raise UserError(
-                f"keep={share:g} of {frames} frames, at each end, keeps {2 * ends}: choose keep between 0 and 0.5, so "
-                "that some are kept and some are made"
+                f"keep={share:g} at each end: choose it between 0 and 0.5, so that a middle is left to make"
             )
-        place = torch.arange(frames)
-        keep = (place < ends) | (place >= frames - ends)
+        keep = outside(torch.ones(1, frames, dtype=torch.bool), share, 1 - share)[0]
+        if not keep[0]:
+            raise UserError(f"keep={share:g} of {frames} frames is less than one: raise it")
         return keep.view(-1, *[1] * len(codec.shape)).expand(frames, *codec.shape)
     if not isinstance(codec, FeatureCodec):
         raise UserError(f"edit={kind} is for motions, this run makes {codec.representation}")

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -19,10 +20,16 @@ def sample(cfg: DictConfig) -> None:
         raise UserError('prompt is empty: write what is done, prompt="a person waves"')
     if cfg.n < 1 or not 0.5 <= cfg.seconds <= 10:
         raise UserError(f"n={cfg.n} seconds={cfg.seconds}: n is at least 1, seconds from 0.5 to 10")
+    if cfg.source is not None and not cfg.edit:
+        raise UserError(
+            f"source={cfg.source} is what an edit starts from: say which, edit=inbetween or edit=upper_body"
+        )
 
     from tqdm import tqdm
 
     from motion_lightning.assemble import load_run
+    from motion_lightning.diffusion.editing import inpaint
+    from motion_lightning.editing import edited
     from motion_lightning.tasks.task import Shown
     from motion_lightning.text.condition import rows
     from motion_lightning.view.fragment import write_page
@@ -33,18 +40,23 @@ def sample(cfg: DictConfig) -> None:
     sampling = sampling._replace(
         **{key: cfg[key] for key in ("steps", "guidance", "interval", "rescale") if cfg[key] is not None}
     )
-    one, caption, length, shown = condition(cfg, run, task)
+    one, caption, length, shown = edited(cfg, run, task) if cfg.edit else condition(cfg, run, task)
+    edit, keep = None, None
+    if cfg.edit:
+        keep = shown[0].keep
+        edit = partial(inpaint, known=shown[0].x, where=keep[None])
     cond = rows(one, [0] * cfg.n)
     samples = model.sample(
         cond, [length] * cfg.n, sampling, seed=cfg.seed, progress=lambda steps: tqdm(steps, "sampling"),
-        weak=load_run(cfg.weak).model if cfg.weak else None,
+        edit=edit, weak=load_run(cfg.weak).model if cfg.weak else None,
     )  # fmt: skip
-    shown = [Shown(x, caption, f"sample {i + 1}", one) for i, x in enumerate(samples)] + shown
+    title = "edit" if cfg.edit else "sample"
+    shown = [Shown(x, caption, f"{title} {i + 1}", one, keep=keep) for i, x in enumerate(samples)] + shown
 
     words = re.sub(r"\W+", "-", caption.lower()).strip("-")[:60]
     folder = Path(cfg.out or run.folder / "samples")
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{words}-seed{cfg.seed}"
+    stem = folder / f"{words}{f'-{cfg.edit}' if cfg.edit else ''}-seed{cfg.seed}"
     setting = f"step {run.step:,} of {run.folder.name}; {sampling.steps} steps, guidance {sampling.guidance:g}"
     page = write_page(f"{stem}.html", caption, task.look(model, shown), f"<p>{setting}</p>")
     files = task.save(model, shown, stem)

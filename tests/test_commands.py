@@ -207,6 +207,22 @@ def test_evaluating_again_gives_the_same_figures(run):
     assert second["physical"] == first["physical"]
 
 
+@pytest.mark.parametrize("edit", ["inbetween", "upper_body"])
+def test_edits_stand_beside_their_source(run, tmp_path, monkeypatch, edit):
+    """As long as it, and with what is kept of it where it was."""
+    monkeypatch.chdir(tmp_path)
+    prompt = "prompt=a person waves, twice"
+    assert call(sample, f"run={run}", f"edit={edit}", "source=1", prompt, "n=2", "keep=0.2", "out=mine") == 0
+    (page,) = (tmp_path / "mine").glob(f"a-person-waves-twice-{edit}-seed0.html")
+    assert "source, " in page.read_text() and "edit 2" in page.read_text()
+    arrays = np.load(page.with_suffix(".npz"))
+    joints = arrays["joints"]
+    assert len(set(arrays["lengths"])) == 1 and joints.shape[0] == 3  # two edits and the source
+    kept = joints[:, : joints.shape[1] // 5] if edit == "inbetween" else joints[:, :, [0, 1, 2, 4, 5, 7, 8, 10, 11]]
+    np.testing.assert_allclose(kept[:2], kept[[2, 2]], atol=1e-4)
+    assert np.abs(joints[:2] - joints[2]).max() > 0.01
+
+
 BAD_INPUT = [
     (sample, ["run=runs/none", "prompt=x"], "runs/none"),
     (sample, ["run={run}", "prompt="], "prompt is empty"),
@@ -216,6 +232,10 @@ BAD_INPUT = [
     (sample, ["run={run}/config.yaml", "prompt=x"], "not a checkpoint"),
     (sample, ["run={run}", "prompt=x", "steps=2000"], "2000 steps"),
     (sample, ["run={run}", "prompt=x", "seconds=0"], "seconds"),
+    (sample, ["run={run}", "prompt=x", "edit=legs"], "edit=legs is unknown; choose one of inbetween, upper_body"),
+    (sample, ["run={run}", "edit=inbetween", "keep=0.6"], "keep=0.6"),
+    (sample, ["run={run}", "prompt=x", "source=3"], "say which, edit=inbetween or edit=upper_body"),
+    (sample, ["run={run}", "edit=upper_body", "source=nobody"], "source=nobody is no clip of this run's data"),
     (evaluate, ["run={run}", "scoring.split=trian"], "split 'trian'"),
     (train, ["data=bvh", "data.source=none"], "none does not exist"),
     (train, ["model=dit_xl"], "there are dit, "),

@@ -66,9 +66,9 @@ def test_bad_edits_are_refused_in_one_line(run):
     codec = run.model.codec
     for kind, frames, share, words in [
         ("legs", 40, 0.25, "edit=legs is unknown"),
-        ("inbetween", 40, 0.5, "keeps 40"),
-        ("inbetween", 40, 0.0, "keeps 0"),
-        ("inbetween", 3, 0.1, "keeps 0"),
+        ("inbetween", 40, 0.5, "keep=0.5 at each end"),
+        ("inbetween", 40, 0.0, "between 0 and 0.5"),
+        ("inbetween", 3, 0.01, "of 3 frames is less than one"),
     ]:
         with pytest.raises(UserError, match=words) as error:
             kept(kind, codec, frames, share)
