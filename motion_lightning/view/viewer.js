@@ -14,6 +14,8 @@ class Viewer {
         clip: new Clip(data.clips[i], data.figure), group: data.clips[i].group, visible: true,
       };
     });
+    this.still = this.panels.every(p => p.clip.frames === 1);   // poses: there is nothing to play
+    element.classList.toggle("mv-still", this.still);
     this.fps = Math.max(...this.panels.map(p => p.clip.fps));
     this.duration = Math.max(...this.panels.map(p => p.clip.duration), 1 / this.fps);
     this.time = 0;
@@ -35,7 +37,7 @@ class Viewer {
     }, { rootMargin: "120px" });
     this.panels.forEach(p => seen.observe(p.canvas));
     this.resize();
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.play(true);
+    if (!this.still && !matchMedia("(prefers-reduced-motion: reduce)").matches) this.play(true);
   }
 
   travel(clip) {

@@ -50,27 +50,31 @@ wait();
 </script>"""
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
-def test_page_in_a_browser(tmp_path, clip, walk):
-    path = write_viewer(tmp_path / "page.html", [clip(100), clip(60, "a shorter one")], "In a browser")
-    page = path.read_text().replace("<body>", "<body>" + WATCH).replace("</body>", PROBE + "</body>")
+def probed(path, probe: str) -> tuple[dict, str]:
+    """What a script leaves in the element "probe" of a page, and what the browser says."""
+    page = path.read_text().replace("<body>", "<body>" + WATCH).replace("</body>", probe + "</body>")
     path.write_text(page)
     command = [
         CHROMIUM,
         *FLAGS,
-        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--user-data-dir={path.parent / 'profile'}",
         "--virtual-time-budget=20000",
         "--dump-dom",
     ]
     for _ in range(4):  # on a busy machine virtual time can run out before the first frame is drawn
         done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=120)
-        probe = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
-        if probe and probe[1]:
+        found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.S)
+        if found and found[1]:
             break
-    assert probe and probe[1], done.stderr[-2000:]
-    seen = json.loads(html.unescape(probe[1]))
+    assert found and found[1], done.stderr[-2000:]
+    return json.loads(html.unescape(found[1])), done.stderr
 
-    assert seen["errors"] == [] and not re.search("(ERROR|WARNING):CONSOLE", done.stderr)
+
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_page_in_a_browser(tmp_path, clip, walk):
+    path = write_viewer(tmp_path / "page.html", [clip(100), clip(60, "a shorter one")], "In a browser")
+    seen, log = probed(path, PROBE)
+    assert seen["errors"] == [] and not re.search("(ERROR|WARNING):CONSOLE", log)
     assert seen["playing"] is False
     assert seen["stepped"] == 1 and seen["frames"] == [99, 59]
     assert 0.01 < seen["drawn"] < 0.5
@@ -80,3 +84,22 @@ def test_page_in_a_browser(tmp_path, clip, walk):
         assert (left["at"][0] - right["at"][0]) * sign > 20  # the body's left is at a viewer's right
         assert left["colour"][0] > left["colour"][2] + 40  # orange
         assert right["colour"][2] > right["colour"][0] + 40  # blue
+
+
+POSES = """<pre id="probe"></pre><script>
+const element = document.querySelector(".mv");
+const wait = () => {
+  if (element.querySelector("canvas").dataset.frame === undefined) return setTimeout(wait, 50);
+  const shown = [...element.querySelectorAll(".mv-bar [data-mv]")].filter(e => e.offsetParent).map(e => e.dataset.mv);
+  const out = { errors, shown, playing: element.viewer.playing };
+  document.getElementById("probe").textContent = JSON.stringify(out);
+};
+wait();
+</script>"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_a_page_of_single_poses_has_nothing_to_play(tmp_path, clip):
+    path = write_viewer(tmp_path / "page.html", [clip(1), clip(1, "another")], "Poses")
+    seen, _ = probed(path, POSES)
+    assert seen == {"errors": [], "shown": ["home"], "playing": False}
