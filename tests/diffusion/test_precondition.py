@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from motion_lightning.diffusion.precondition import Plain, Wiener
-from motion_lightning.diffusion.process import Process
+from motion_lightning.diffusion.precondition import Karras, Plain, Wiener
+from motion_lightning.diffusion.process import SCHEDULES, TARGETS, Process
 from motion_lightning.errors import UserError
 from motion_lightning.metrics.skill import FrameWiener
 
@@ -192,16 +192,125 @@ def test_an_even_filter_is_refused():
         Wiener(Process("cosine", STEPS), D, taps=8)
 
 
-@pytest.mark.parametrize("target", ["eps", "x0", "v"])
-def test_plain_round_trips(target, mask):
+@pytest.mark.parametrize(
+    ("schedule", "target"), [("cosine", target) for target in TARGETS] + [("flow", t) for t in ("x0", "v", "velocity")]
+)
+def test_plain_round_trips(schedule, target, mask):
     torch.manual_seed(4)
-    process = Process("cosine", STEPS)
+    process = Process(schedule, STEPS)
     plain = Plain(process, D, target)
     x0, t = torch.randn(B, T, D, dtype=torch.float64), torch.tensor([0, 5, 500, STEPS - 1])
     eps = torch.randn_like(x0)
     x_t = process.noise(x0, t, eps)
-    said = plain(x_t, t, mask).target(x0)
+    view = plain(x_t, t, mask)
+    said = view.target(x0)
     a, s = (c(t).view(-1, 1, 1) for c in (process.a, process.s))
-    torch.testing.assert_close(said, {"eps": eps, "x0": x0, "v": a * eps - s * x0}[target], atol=1e-9, rtol=0)
-    torch.testing.assert_close(plain(x_t, t, mask).x0(said), x0, atol=1e-7, rtol=0)
-    assert plain(x_t, t, mask).inputs is x_t and plain(x_t, t, mask).x0(torch.zeros_like(x0)).isfinite().all()
+    expected = {"eps": eps, "x0": x0, "v": a * eps - s * x0, "velocity": eps - x0}[target]
+    torch.testing.assert_close(said, expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(view.x0(said), x0, atol=1e-7, rtol=0)
+    assert view.inputs is x_t and view.time is t and view.x0(torch.zeros_like(x0)).isfinite().all()
+
+
+def test_the_network_is_told_t_or_the_logarithm_of_sigma(wiener, mask):
+    t, x_t = torch.tensor([0, 5, 500, STEPS - 1]), torch.randn(B, T, D)
+    assert wiener(x_t, t, mask).time is t
+    for schedule in SCHEDULES:
+        process = Process(schedule, STEPS)
+        time = Karras(process)(x_t, t, mask).time
+        torch.testing.assert_close(time[:3], 250 * process.sigma(t[:3]).log().float())
+        everything = Karras(process).time(torch.arange(STEPS))
+        assert everything.isfinite().all() and (everything.diff() > 0).all() and everything.abs().max() < 2000
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("shape", [(D,), (3, 4, 4)])
+@pytest.mark.parametrize("t", [0, 60, 500, 940, STEPS - 1])
+def test_karras_keeps_unit_variance_at_both_ends_of_the_network(schedule, shape, t):
+    """Of its input and of its target, on data of deviation 0.5 and any shape of frame."""
+    torch.manual_seed(2)
+    x0 = 0.5 * torch.randn(4000, 1, *shape, dtype=torch.float64)
+    karras = Karras(Process(schedule, STEPS))
+    karras.fit([*x0])
+    assert karras.sigma_data.item() == pytest.approx(0.5, abs=0.01)
+    t = torch.full((len(x0),), t)
+    view = karras(karras.process.noise(x0, t, torch.randn_like(x0)), t, torch.ones(len(x0), 1, dtype=torch.bool))
+    assert view.inputs.std().item() == pytest.approx(1, abs=0.02)
+    assert view.target(x0).std().item() == pytest.approx(1, abs=0.02)
+    torch.testing.assert_close(view.x0(view.target(x0)), x0, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_karras_is_the_published_table(schedule, mask):
+    """Table 1 of Karras et al. 2022, in x / a and sigma."""
+    torch.manual_seed(3)
+    karras, t = Karras(Process(schedule, STEPS)), torch.tensor([0, 60, 500, 940])
+    karras.sigma_data.fill_(0.7)
+    x_t, output = torch.randn(2, B, T, D, dtype=torch.float64)
+    sigma, data = karras.process.sigma(t).view(-1, 1, 1), karras.sigma_data.double()
+    x, total = x_t / karras.process.a(t).view(-1, 1, 1), sigma**2 + data**2
+    view = karras(x_t, t, mask)
+    torch.testing.assert_close(view.inputs, x / total.sqrt())
+    torch.testing.assert_close(view.x0(output), data**2 / total * x + sigma * data / total.sqrt() * output)
+
+
+def test_karras_at_zero_output_is_the_best_estimate_by_one_variance(mask):
+    """Never the input itself: at high noise the skip is shut, at low noise open; around a centre it adds to it."""
+    torch.manual_seed(5)
+    karras, x_t, t = Karras(Process("cosine", STEPS)), torch.randn(B, T, D), torch.tensor([0, 60, 500, STEPS - 1])
+    zero = karras(x_t, t, mask).x0(torch.zeros_like(x_t))
+    torch.testing.assert_close(zero, karras.process.a(t).float().view(-1, 1, 1) * x_t, atol=1e-6, rtol=0)
+    centre = torch.randn_like(x_t)
+    a = karras.process.a(t).float().view(-1, 1, 1)
+    around = karras(x_t, t, mask, centre)
+    torch.testing.assert_close(around.x0(0 * x_t), centre + a * (x_t - a * centre), atol=1e-6, rtol=0)
+    torch.testing.assert_close(around.x0(around.target(x_t)), x_t, atol=1e-5, rtol=0)
+
+
+def test_autocast_does_not_round_any_precondition(mask):
+    x, t = torch.randn(B, T, D), torch.tensor([0, 5, 500, STEPS - 1])
+    output = torch.randn(B, T, D).bfloat16()
+    for precondition in (Karras(Process("flow", STEPS)), *(Plain(Process("linear", STEPS), D, k) for k in TARGETS)):
+        with torch.autocast("cpu", torch.bfloat16):
+            view = precondition(x, t, mask)
+            got = view.x0(output), view.target(2 * x)
+        view = precondition(x, t, mask)
+        for a, b in zip(got, (view.x0(output.float()), view.target(2 * x)), strict=True):
+            assert a.dtype == torch.float32 and torch.equal(a, b)
+
+
+def test_sigma_data_travels_in_the_state_and_constant_data_stay_finite(mask):
+    karras, other = Karras(Process("flow", STEPS)), Karras(Process("flow", STEPS))
+    karras.fit([torch.zeros(5, 3, 2, 2), torch.zeros(7, 3, 2, 2)])
+    other.load_state_dict(karras.state_dict())
+    x, t = torch.randn(B, T, D), torch.tensor([0, 5, 500, STEPS - 1])
+    view = other(x, t, mask)
+    assert torch.equal(view.x0(x), karras(x, t, mask).x0(x))
+    assert all(value.isfinite().all() for value in (view.inputs, view.x0(x), view.target(0 * x)))
+
+
+@pytest.mark.parametrize("t", [0, 10, 25, 48])
+def test_the_identity_predictor_has_the_errors_that_look_like_learning(t):
+    """eps_hat = x_t, whatever the data of unit variance: 1.916 at t = 0 and 9.7e-4 at t = 48 of a cosine chain of 50.
+
+    The mean square of x_t - eps = a x0 - (1 - s) eps is alpha_bar + (1 - sqrt(1 - alpha_bar))².
+    """
+    process, n = Process("cosine", 50), 100_000
+    x0, eps = torch.randn(2, n, 1, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    steps, mask = torch.full((n,), t), torch.ones(n, 1, dtype=torch.bool)
+    x_t = process.noise(x0, steps, eps)
+    view = Plain(process, 1, "eps")(x_t, steps, mask)
+    error = (view.inputs - view.target(x0)).square().mean().item()
+    alpha_bar = process.alpha_bar[t].item()
+    assert error == pytest.approx(alpha_bar + (1 - (1 - alpha_bar) ** 0.5) ** 2, rel=0.02)
+    known = {0: (1.916, 5e-4), 48: (9.7e-4, 5e-6)}
+    if t in known:
+        assert alpha_bar + (1 - (1 - alpha_bar) ** 0.5) ** 2 == pytest.approx(known[t][0], abs=known[t][1])
+
+
+def test_bad_targets_are_refused_when_they_are_put_together():
+    with pytest.raises(UserError, match="eps, x0, v, velocity"):
+        Plain(Process("cosine"), D, "noise")
+    with pytest.raises(UserError, match="schedule=flow"):
+        Plain(Process("flow"), D, "eps")
+    with pytest.raises(UserError, match="3x2x2"):
+        Wiener(Process("flow"), 12).fit([torch.zeros(5, 3, 2, 2)])
