@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from motion_lightning.data.clip import Clip
+from motion_lightning.data.digits import DigitsCorpus
 from motion_lightning.data.store import Store
 from motion_lightning.data.writer import prepare_store
 from motion_lightning.pipeline import Diffusion
@@ -111,6 +112,14 @@ def video_store(tmp_path_factory, tiny_encoder) -> Store:
 
     path = tmp_path_factory.mktemp("stores") / "signs"
     prepare_store(SignVideoCorpus(train=40, val=6, test=8, size=24), tiny_encoder, path, progress=False)
+    return Store.open(path)
+
+
+@pytest.fixture(scope="session")
+def fours(tmp_path_factory, tiny_encoder) -> Store:
+    """A prepared store of scikit-learn's 181 fours."""
+    path = tmp_path_factory.mktemp("stores") / "fours"
+    prepare_store(DigitsCorpus(only=4), tiny_encoder, path, progress=False)
     return Store.open(path)
 
 

@@ -43,6 +43,7 @@ class LatentCodec(nn.Module):
         channel = (self.shape[0], *[1] * (len(self.shape) - 1))
         self.register_buffer("mean", torch.zeros(channel))
         self.register_buffer("std", torch.ones(channel))
+        self.eval()
 
     def train(self, mode: bool = True) -> "LatentCodec":
         """Never: the VAE is trained already."""

@@ -52,7 +52,7 @@ def test_a_term_of_the_bound_divides_by_twice_the_variance():
 
 
 def test_the_bound_is_below_the_log_likelihood_not_below_the_likelihood():
-    """For Gaussian data the two-step chain has everything in closed form: E[log p/q] ≤ log p(x0), equal for the true q."""
+    """Of Gaussian data all is known in closed form: E[log p/q] ≤ log p(x0), with equality for the true posterior."""
     torch.manual_seed(0)
     a2, x0 = LINEAR.alpha_bar[500], torch.tensor(0.7, dtype=torch.float64)
     normal = torch.distributions.Normal
