@@ -157,7 +157,7 @@ def test_a_model_of_latents_without_its_vae_is_refused_with_both_settings(fours,
 
 def test_a_vae_of_another_shape_is_refused(fours, vae_run):
     codec = LatentCodec(ImageVAE(1, 8, latent_channels=3, width=8), ImageCodec(1, 8), str(vae_run))
-    with pytest.raises(UserError, match="last.ckpt is not of this codec.vae"):
+    with pytest.raises(UserError, match=r"last\.ckpt is not of this codec\.vae"):
         codec.fit(fours)
 
 
