@@ -47,10 +47,6 @@ class StepRandom:
             u = (generator.permutation(size) + u) / size
         return self._slice(u)
 
-    def timesteps(self, step: int, batch: int, steps: int, stratified: bool = True) -> Tensor:
-        """t of this rank's samples, (B,) long in 0 ... steps - 1."""
-        return Uniform(steps, stratified).draw(self, step, batch)[0]
-
     def noise(self, step: int, like: Tensor) -> Tensor:
         """Unit noise of this rank's samples, shaped like ``like`` (B, T, ...), on its device and dtype."""
         samples = range(self.rank * len(like), (self.rank + 1) * len(like))

@@ -99,7 +99,7 @@ def test_constant_features_stay_finite(mask):
         assert value.isfinite().all()
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_extreme_timesteps_are_finite(covariance, mask, schedule):
     wiener = fitted(covariance, schedule)
     x0, t = draw(covariance, B, T).float(), torch.tensor([0, 0, STEPS - 1, STEPS - 1])

@@ -9,7 +9,7 @@ import torch
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.diffusion.precondition import Plain
-from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise, fixed_timesteps
+from motion_lightning.diffusion.timesteps import StepRandom, Uniform, fixed_noise, fixed_timesteps
 from motion_lightning.lit.diffusion import DiffusionModule
 from motion_lightning.lit.losses import foot, velocity
 from motion_lightning.metrics.skill import FrameWiener, squared_error
@@ -21,7 +21,7 @@ EPOCH = 5  # steps
 def drawn(module: DiffusionModule, batch: Batch, step: int = 0) -> tuple:
     """t, noise and drop, of which one is True, as in training."""
     random = StepRandom(7)
-    t = random.timesteps(step, len(batch.x), module.model.process.steps)
+    t, _ = Uniform(module.model.process.steps).draw(random, step, len(batch.x))
     noise = random.noise(step, batch.x.new_empty(*batch.mask.shape, *module.model.codec.shape))
     return t, noise, torch.arange(len(batch.x)) == 1
 
@@ -115,7 +115,7 @@ def test_one_condition_in_ten_is_dropped(make_module, data, monkeypatch, trainer
     assert len(drops) == EPOCH and all(drop.shape == (4,) for drop in drops)
     assert len({tuple(t.tolist()) for t in times}) == EPOCH
     for step, (t, drop) in enumerate(zip(times, drops, strict=True)):
-        assert torch.equal(t, StepRandom(7).timesteps(step, 4, 100))
+        assert torch.equal(t, Uniform(100).draw(StepRandom(7), step, 4)[0])
         assert torch.equal(drop, StepRandom(7).drop(step, 4, 0.1))
     share = torch.cat([StepRandom(7).drop(step, 64, module.cond_drop) for step in range(100)]).double().mean()
     assert 0.08 < share < 0.12
