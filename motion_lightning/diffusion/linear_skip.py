@@ -1,5 +1,6 @@
-"""A skip connection that is the best linear estimate of a frame: the network predicts the noise beyond it."""
+"""A skip connection that is the best linear estimate of a frame, or of a clip: the network says what is beyond it."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from motion_lightning.diffusion.precondition import View, rotate
 from motion_lightning.diffusion.process import Process, over
+from motion_lightning.errors import UserError
 
 WIDE = 1024  # numbers a frame
 
@@ -20,46 +22,83 @@ class LinearSkip(nn.Module):
     noise is all there is, plain eps is x_t to four digits, more than a network of convolutions copies; here an output
     of zero is the linear estimate already.
 
+    With ``frames`` it is the estimate from a whole clip: each component of a frame is a signal over time, whose cosine
+    transform (Ahmed et al. 1974) is close to uncorrelated. What stands still is then averaged over all frames, and the
+    network is left with what moves.
+
     Args:
         rank: components that are told apart; all others share their mean variance. A frame of 3072 numbers has 3072
             components, which take 38 MB and as long as the network; None keeps them all the same.
+        frames: T of every clip; None: frame by frame, for clips of any length.
     """
 
     kind = "residual"
 
-    def __init__(self, process: Process, features: int, rank: int | None = None):
+    def __init__(self, process: Process, features: int, rank: int | None = None, frames: int | None = None):
         super().__init__()
-        self.process, rank = process, min(rank or features, features)
+        self.process, self.frames, rank = process, frames, min(rank or features, features)
         self.register_buffer("mean", torch.zeros(features))  # (D,)
         self.register_buffer("basis", torch.eye(features)[:, :rank].clone())  # (D, R), columns are components
-        self.register_buffer("variance", torch.ones(rank))  # (R,) of the components
-        self.register_buffer("rest", torch.ones(()))  # mean variance of the other D - R
+        self.register_buffer("variance", torch.ones(frames or 1, rank))  # (F, R), F = T or 1
+        self.register_buffer("rest", torch.ones(frames or 1, 1))  # mean variance of the other D - R
+        self.register_buffer("cosines", cosines(frames) if frames else torch.eye(1), persistent=False)  # (F, F)
 
     def fit(self, clips: Sequence[Tensor]) -> None:
-        """Take mean and covariance of the frames of training clips, each (T, ...)."""
+        """Take mean and covariance of training clips, each (T, ...)."""
+        self.check(*{len(clip) for clip in clips})
         frames = torch.cat([clip.flatten(1) for clip in clips])
-        rank = len(self.variance)
         # In float64 the eigenvectors of a large frame take a minute.
         frames = frames if len(self.mean) > WIDE else frames.double()
-        variance, basis = (part.flip(-1) for part in torch.linalg.eigh(frames.T.cov()))  # largest first
         self.mean.copy_(frames.mean(0))
-        self.basis.copy_(basis[:, :rank])
-        self.variance.copy_(variance[:rank].clamp(min=0))
-        self.rest.copy_(variance[rank:].clamp(min=0).mean() if rank < len(variance) else 0)
+        _, basis = torch.linalg.eigh(frames.T.cov())
+        self.basis.copy_(basis.flip(-1)[:, : self.basis.shape[1]])  # largest first
+        power, along, count = torch.zeros_like(self.rest).double(), torch.zeros_like(self.variance).double(), 0
+        for clip in clips:
+            z = self.over_time(clip.flatten(1)[None] - self.mean)[0]  # (T, D)
+            z = z.unflatten(0, (-1, len(self.rest)))  # (T / F, F, D)
+            power += z.square().sum((0, -1))[:, None]
+            along += (z @ self.basis).square().sum(0)
+            count += len(z)
+        left = len(self.mean) - self.basis.shape[1]
+        self.variance.copy_(along / (count - 1))
+        self.rest.copy_((power - along.sum(1, keepdim=True)).clamp(min=0) / (count - 1) / max(1, left))
 
     def forward(self, x_t: Tensor, t: Tensor, mask: Tensor, centre: Tensor | None = None) -> View:
-        a, s = (f(t).float()[:, None] for f in (self.process.a, self.process.s))  # (B, 1)
-        variance = torch.cat([self.variance, self.rest[None]])  # (R + 1,)
-        noisy = a**2 * variance + s**2  # (B, R + 1) variances of x_t
-        count = torch.ones_like(variance)
-        count[-1] = len(self.mean) - len(self.variance)  # components that the last one stands for
-        posterior = (variance * s**2 / noisy * count).sum(1) / len(self.mean)
+        self.check(x_t.shape[1])
+        a, s = (f(t).float()[:, None, None] for f in (self.process.a, self.process.s))  # (B, 1, 1)
+        variance = torch.cat([self.variance, self.rest], dim=1)  # (F, R + 1)
+        noisy = a**2 * variance + s**2  # (B, F, R + 1) variances of x_t
+        count = torch.ones_like(variance[0])
+        count[-1] = len(self.mean) - self.basis.shape[1]  # components that the last one stands for
+        posterior = (variance * s**2 / noisy * count).sum(-1).mean(1) / len(self.mean)
         left = posterior.clamp(min=1e-12).sqrt()  # (B,) deviation of x0 from the estimate
         gain = a * variance / noisy
-        known, other = gain[:, None, :-1], gain[:, None, -1:]  # (B, 1, R), (B, 1, 1)
-        z = x_t.flatten(2) - a[..., None] * self.mean  # (B, T, D)
-        along = rotate((known - other) * rotate(z, self.basis), self.basis.T)
-        estimate = (along + other * z + self.mean).view(x_t.shape)
+        known, other = gain[..., :-1], gain[..., -1:]  # (B, F, R), (B, F, 1)
+        z = self.over_time(x_t.flatten(2) - a * self.mean)  # (B, T, D)
+        z = rotate((known - other) * rotate(z, self.basis), self.basis.T) + other * z
+        estimate = (self.over_time(z, back=True) + self.mean).view(x_t.shape)
         scale = over(left, x_t)
         # eps - its estimate is -a / s times x0 - its own: the same number in units of its deviation, but for the sign.
         return View(x_t, t, lambda output: estimate - scale * output, lambda x0: (estimate - x0) / scale)
+
+    def over_time(self, x: Tensor, back: bool = False) -> Tensor:
+        """The cosine transform of (B, T, D) along time, or its inverse."""
+        if not self.frames:
+            return x
+        return rotate(x.mT, self.cosines if back else self.cosines.T).mT
+
+    def check(self, *lengths: int) -> None:
+        """UserError for clips of another length."""
+        if self.frames and {*lengths} != {self.frames}:
+            raise UserError(
+                f"diffusion.precondition.frames={self.frames}, and clips have {sorted(lengths)} frames: the two must "
+                "be the same, or frames=null"
+            )
+
+
+def cosines(frames: int) -> Tensor:
+    """The orthonormal cosine transform, (frequency, time)."""
+    frequency, time = torch.arange(frames)[:, None], torch.arange(frames) + 0.5
+    table = (math.pi / frames * frequency * time).cos() * math.sqrt(2 / frames)
+    table[0] /= math.sqrt(2)
+    return table
