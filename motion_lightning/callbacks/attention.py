@@ -6,7 +6,7 @@ import lightning as L
 from lightning.pytorch.callbacks import WeightAveraging
 
 from motion_lightning.errors import UserError
-from motion_lightning.models.layers import CrossAttention
+from motion_lightning.models.unet import PoseUNet
 from motion_lightning.pipeline import Diffusion, Sampling
 from motion_lightning.tasks.attention import attention_maps, by_word
 from motion_lightning.text.condition import moved
@@ -58,11 +58,10 @@ class AttentionPicture(L.Callback):
 
 def check(model: Diffusion) -> None:
     """UserError where there is no attention of joints to words to look at."""
-    skeleton = getattr(model.codec, "skeleton", None)
-    crosses = any(isinstance(module, CrossAttention) for module in model.denoiser.modules())
-    if not (crosses and skeleton and getattr(model.denoiser, "count", 0) == len(skeleton.joints) - 1):
+    denoiser = model.denoiser
+    if not (isinstance(denoiser, PoseUNet) and denoiser.root):
         raise UserError("callbacks.attention needs tokens that are joints: model=unet model.tokens=joints")
-    if model.denoiser.level == "pooled":
+    if denoiser.level == "pooled":
         raise UserError("callbacks.attention needs words: with model.text=pooled a map of its one key is constant")
 
 

@@ -66,10 +66,10 @@ def same_side(poses: Tensor, real: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def mirrored_pairs(poses: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
-    """True (N,) where the pose of a caption and that of its mirrored caption (``data.mirroring``) are mirror images:
+    """True (N,) where the pose of a mirrored caption is nearer to the mirror image of the caption's than to that itself.
 
-    nearer to each other when one of them is mirrored than as they are. No real pose is needed, and none says which
-    side is which: a model that takes left for right passes here, and fails :func:`same_side`.
+    No real pose is needed, and so none says which side is which: a model that takes left for right passes here, and
+    fails :func:`same_side`. By chance: half of them.
     """
     return distance(others, mirror(poses, skeleton)) < distance(others, poses)
 
