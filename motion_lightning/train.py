@@ -60,8 +60,9 @@ def train(cfg: DictConfig) -> None:
         from motion_lightning.evaluate import evaluate_run
 
         evaluate_run(folder, **instantiate(cfg.evaluate))
-    report = folder / ("report.html" if cfg.evaluate else "samples")
-    log.info('look:  %s\nnext:  python -m motion_lightning.sample run=%s prompt="a person waves"', report, folder)
+    log.info("look:  %s", folder / ("report.html" if cfg.evaluate else "samples"))
+    if cfg.assembly == "motion_lightning.assemble":
+        log.info('next:  python -m motion_lightning.sample run=%s prompt="a person waves"', folder)
 
 
 def quieten() -> None:
