@@ -121,7 +121,7 @@ class DiffusionModule(L.LightningModule):
         loss = self.compute_loss(batch, *self.draw(batch))
         if isinstance(self.timesteps, LossAware):  # every rank keeps the same history
             t, error = self.all_gather((loss.t, loss.per_sample))
-            self.timesteps.update(t.flatten(), error.flatten())
+            self.timesteps.update(t.flatten(), self.weights[t].flatten() * error.flatten())
         size = len(batch.x)
         self.log("train/loss", loss.total, batch_size=size, prog_bar=True, sync_dist=True)
         if len(loss.parts) > 1:
