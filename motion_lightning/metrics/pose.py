@@ -66,7 +66,7 @@ def same_side(poses: Tensor, real: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def mirrored_pairs(poses: Tensor, others: Tensor, skeleton: Skeleton) -> Tensor:
-    """True (N,) where the pose of a mirrored caption is nearer to the mirror image of the caption's than to that itself.
+    """True (N,) where the pose of a mirrored caption is nearer to the mirror image of its twin's than to the twin's.
 
     No real pose is needed, and so none says which side is which: a model that takes left for right passes here, and
     fails :func:`same_side`. By chance: half of them.
