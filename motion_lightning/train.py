@@ -71,7 +71,7 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch").propagate = False  # else each line comes twice
     for text in (".*logs directory.*not empty", ".*smaller than the logging interval", ".*does not have many workers",
-                 ".*treespec.*deprecated", ".*exists and is not empty"):  # fmt: skip
+                 ".*treespec.*deprecated", ".*exists and is not empty", ".*in eval mode at the start"):  # fmt: skip
         warnings.filterwarnings("ignore", text)
 
 
