@@ -16,7 +16,7 @@ class ImageCodec(nn.Module):
         channels, size: C, and the sides H = W in pixels.
     """
 
-    representation = "image"  # of the corpora that it encodes
+    representation, fps = "image", 1.0
 
     def __init__(self, channels: int, size: int):
         super().__init__()

@@ -39,7 +39,8 @@ class LatentCodec(nn.Module):
         super().__init__()
         self.vae, self.codec = vae.requires_grad_(False), codec
         self.file = Path(run) / "checkpoints" / f"{checkpoint}.ckpt"
-        self.representation, self.shape, self.sizes = codec.representation, vae.shape, vae.sizes
+        self.representation, self.fps = codec.representation, codec.fps
+        self.shape, self.sizes = vae.shape, vae.sizes
         channel = (self.shape[0], *[1] * (len(self.shape) - 1))
         self.register_buffer("mean", torch.zeros(channel))
         self.register_buffer("std", torch.ones(channel))

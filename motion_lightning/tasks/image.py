@@ -84,10 +84,10 @@ class ImageTask:
         error = self.eps_error(model, store.split("train"), store.split("val"))
         headline = {"eps-MSE, val" if name == "model" else f"eps-MSE, {name}": value for name, value in error.items()}
         tables = {"Error of eps on validation pictures": {name: {"eps-MSE": value} for name, value in error.items()}}
-        if accuracy := self.digits(scoring):
-            headline["digit accuracy"] = accuracy["samples"]["right digit"]
-            tables["Digits, read by a classifier"] = accuracy
-        return {"headline": headline, "tables": tables}
+        if not (accuracy := self.digits(scoring)):
+            return {"headline": headline, "tables": tables}
+        headline["digit accuracy"] = accuracy["right digit"]["model"]
+        return {"headline": headline, "tables": tables, "shares": {"Digits, read by a classifier": accuracy}}
 
     @torch.no_grad()
     def eps_error(self, model: Diffusion, train: Split, val: Split) -> dict[str, float]:
@@ -111,7 +111,7 @@ class ImageTask:
             errors if self.mark is None else errors | {"mark": SHARE * affine if self.mark == "affine" else self.mark}
         )
 
-    def digits(self, scoring: Scoring) -> dict[str, dict[str, float | None]]:
+    def digits(self, scoring: Scoring) -> dict[str, dict[str, float]]:
         """Share of pictures that a support vector machine of the training pictures reads as their caption has it."""
         train, part, model = scoring.store.split("train"), scoring.part, scoring.model
         labels, wanted = (np.array([s.tags(i).get("label", -1) for i in range(len(s))]) for s in (train, part))
@@ -121,7 +121,7 @@ class ImageTask:
 
         pictures = np.stack([train.features(i) for i in range(min(len(train), READ))])
         reader = SVC(C=10.0).fit(flat(pictures), labels[:READ])
-        samples = {"samples": list(scoring.samples)}
+        samples = {"model": list(scoring.samples)}
         if self.free is not None:
             cond = part.collate(range(len(part)), multiple_of=1).cond
             cond = moved(cond, scoring.samples[0].device)
@@ -131,7 +131,7 @@ class ImageTask:
             for name, clips in samples.items()
         }
         read["real"] = reader.predict(flat(np.stack([part.features(i) for i in range(len(part))])))
-        return {name: {"right digit": float((found == wanted).mean())} for name, found in read.items()}
+        return {"right digit": {name: float((found == wanted).mean()) for name, found in read.items()}}
 
 
 def flat(pictures: np.ndarray) -> np.ndarray:

@@ -78,12 +78,12 @@ def test_real_pictures_are_read_as_their_digits_and_others_are_not(make, digits)
     right = list(pictures(digits, "test")[:100])
     wrong = right[50:] + right[:50]
     task, model = ImageTask(sampling=SAMPLING), make(digits)
-    accuracy = task.digits(scoring(model, digits, right, 100))
-    assert accuracy["samples"]["right digit"] == accuracy["real"]["right digit"] > 0.95
+    accuracy = task.digits(scoring(model, digits, right, 100))["right digit"]
+    assert accuracy["model"] == accuracy["real"] > 0.95
     labels = np.array([part.tags(i)["label"] for i in range(100)])
     chance = float((np.roll(labels, 50) == labels).mean())
-    assert task.digits(scoring(model, digits, wrong, 100))["samples"]["right digit"] == pytest.approx(chance, abs=0.05)
-    assert accuracy["null condition"]["right digit"] < 0.5
+    assert task.digits(scoring(model, digits, wrong, 100))["right digit"]["model"] == pytest.approx(chance, abs=0.05)
+    assert accuracy["null condition"] < 0.5
     assert all(model.denoiser.dropped)
 
 
