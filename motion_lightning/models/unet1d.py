@@ -16,9 +16,9 @@ GROUPS = 8  # of the norms
 class Context(NamedTuple):
     """What depends on the text alone; made once per sampling run."""
 
-    pooled: Tensor  # (B, W)
+    pooled: Tensor  # (B, C)
     mask: Tensor  # (B, L)
-    kv: tuple[Tensor, ...]  # (B, L, 2C) for every block, in the order of their use
+    kv: tuple[Tensor, ...]  # (B, L, 2W) for every block, in the order of their use
 
 
 class Conv(nn.Conv1d):
@@ -76,8 +76,9 @@ class UNet1d(nn.Module):
     Args:
         features: D, numbers a frame.
         text_dim: E, width of the text embeddings.
-        width: W, channels of a multiple of 1, and of time and text.
+        width: channels of a multiple of 1.
         multiples: of the width, for each level from fine to coarse.
+        cond_width: C, of time and text.
         blocks: a level, on the way down and on the way up.
         heads: of the attention to words.
         kernel: frames that a convolution spans, odd.
@@ -88,8 +89,9 @@ class UNet1d(nn.Module):
         self,
         features: int,
         text_dim: int,
-        width: int = 128,
-        multiples: Sequence[float] = (1, 1.5, 2),
+        width: int = 96,
+        multiples: Sequence[float] = (1, 1, 2),
+        cond_width: int = 192,
         blocks: int = 1,
         heads: int = 4,
         kernel: int = 3,
@@ -106,17 +108,19 @@ class UNet1d(nn.Module):
             raise UserError(
                 f"model.kernel={kernel} must be odd, model.blocks={blocks} at least 1, and model.multiples hold a level"
             )
-        self.width, self.levels = width, len(widths)
-        self.time = TimeEmbedding(width)
-        self.words = nn.Linear(text_dim, width)
-        self.words_norm = nn.LayerNorm(width)
-        self.pooled = nn.Linear(text_dim, width)
-        self.null_token = nn.Parameter(torch.empty(width))
-        self.null_pooled = nn.Parameter(torch.empty(width))
+        if cond_width % 4:
+            raise UserError(f"model.cond_width={cond_width} is no multiple of 4: change it")
+        self.width, self.cond_width, self.levels = width, cond_width, len(widths)
+        self.time = TimeEmbedding(cond_width)
+        self.words = nn.Linear(text_dim, cond_width)
+        self.words_norm = nn.LayerNorm(cond_width)
+        self.pooled = nn.Linear(text_dim, cond_width)
+        self.null_token = nn.Parameter(torch.empty(cond_width))
+        self.null_pooled = nn.Parameter(torch.empty(cond_width))
 
         def stage(inp: int, out: int) -> nn.ModuleList:
             return nn.ModuleList(
-                Block(inp if i == 0 else out, out, width, heads, kernel, dropout) for i in range(blocks)
+                Block(inp if i == 0 else out, out, cond_width, heads, kernel, dropout) for i in range(blocks)
             )
 
         self.inp = Conv(features, width, kernel, padding=kernel // 2)
@@ -155,10 +159,10 @@ class UNet1d(nn.Module):
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
         text = getattr(cond, "text", cond)
-        words = self.words_norm(self.words(text.tokens))  # (B, L, W)
+        words = self.words_norm(self.words(text.tokens))  # (B, L, C)
         first = torch.arange(words.shape[1], device=drop.device) == 0
         text_mask = torch.where(drop[:, None], first, text.mask)  # the null is one token
-        words = torch.where(drop[:, None, None], self.null_token, words) + places(text_mask, self.width)
+        words = torch.where(drop[:, None, None], self.null_token, words) + places(text_mask, self.cond_width)
         return Context(
             torch.where(drop[:, None], self.null_pooled, self.pooled(text.pooled)),
             text_mask,

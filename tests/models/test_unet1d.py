@@ -30,7 +30,7 @@ def batch() -> tuple:
 
 def make(**options) -> UNet1d:
     torch.manual_seed(0)
-    return UNet1d(D, E, **{"width": 16, "multiples": (1, 2), "heads": 2, **options})
+    return UNet1d(D, E, **{"width": 16, "multiples": (1, 2), "cond_width": 32, "heads": 2, **options})
 
 
 def test_starts_at_zero_with_convolutions_that_add_nothing(cond, batch):
@@ -41,7 +41,7 @@ def test_starts_at_zero_with_convolutions_that_add_nothing(cond, batch):
         assert torch.equal(model(x, t, ctx, mask), torch.zeros(B, T, D))
         block, h = model.down[0][0], torch.randn(B, T, 16)
         text = block.text(block.text_norm(h), ctx.kv[0], ctx.mask)
-        torch.testing.assert_close(block(h, torch.randn(B, 16), ctx.kv[0], ctx.mask, mask), h + text)
+        torch.testing.assert_close(block(h, torch.randn(B, 32), ctx.kv[0], ctx.mask, mask), h + text)
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
@@ -90,7 +90,7 @@ def test_the_null_forgets_the_text_of_its_own_sample_only(cond, batch, randomise
 
 def test_the_null_has_the_scale_of_normalised_tokens(cond):
     torch.manual_seed(0)
-    model = UNet1d(D, E, width=256)
+    model = UNet1d(D, E, cond_width=256)
     words = model.words_norm(model.words(cond.tokens))
     assert (model.null_token.std() / words.std()).item() == pytest.approx(1, abs=0.15)
 
@@ -182,9 +182,15 @@ def test_norms_stay_within_a_frame():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"width": 20}, "20 channels"), ({"multiples": (1, 1.3)}, "multiples"), ({"kernel": 4}, "kernel=4"),
-     ({"blocks": 0}, "blocks=0"), ({"multiples": ()}, "hold a level")],
-)  # fmt: skip
+    [
+        ({"width": 20}, "20 channels"),
+        ({"multiples": (1, 1.3)}, "multiples"),
+        ({"multiples": ()}, "hold a level"),
+        ({"kernel": 4}, "kernel=4"),
+        ({"blocks": 0}, "blocks=0"),
+        ({"cond_width": 30}, "cond_width=30"),
+    ],
+)
 def test_bad_sizes_are_refused(options, words):
     with pytest.raises(UserError, match=words):
         make(**options)
