@@ -34,7 +34,7 @@ class Pose2Video(nn.Module):
         size: int,
         frames: int,
         text_dim: int,
-        branch: int = 1,
+        branch: int = 0,
         pose_channels: int = 3,
         **vivit,
     ):
