@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from motion_lightning.diffusion.guidance import autoguided, classifier_free, within
+from motion_lightning.diffusion.guidance import autoguided, classifier_free, concat, halves, within
 from motion_lightning.diffusion.samplers import spaced
 from motion_lightning.diffusion.timesteps import SampleNoise
 from motion_lightning.errors import UserError
@@ -82,15 +82,20 @@ class Diffusion(nn.Module):
         def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
             return self.predict(x_t, t, *ctx)
 
-        cond_ctx = (self.encode(cond, mask, drop=False), mask)
         if weak is not None:
             self.check_like(weak)
-            weak_ctx = (weak.encode(cond, mask, drop=False), mask)
+            cond_ctx, weak_ctx = ((model.encode(cond, mask), mask) for model in (self, weak))
             denoise = autoguided(
                 predict, lambda x, t, ctx: weak.predict(x, t, *ctx), cond_ctx, weak_ctx, sampling.guidance
             )
+        elif sampling.guidance == 1:
+            cond_ctx = (self.encode(cond, mask), mask)
+            denoise = classifier_free(predict, cond_ctx, None, 1)
         else:
-            null_ctx = (self.encode(cond, mask, drop=True), mask) if sampling.guidance != 1 else None
+            drop = torch.arange(2 * len(mask), device=device) >= len(mask)
+            twice = concat(mask, mask)
+            both = self.encode(concat(cond, cond), twice, drop)  # once: encoders of pictures take their time
+            cond_ctx, null_ctx = halves((both, twice))
             denoise = classifier_free(predict, cond_ctx, null_ctx, sampling.guidance, sampling.rescale, mask)
         if sampling.interval is not None:
             denoise = within(sampling.interval, self.process, denoise, lambda x, t: predict(x, t, cond_ctx))

@@ -62,7 +62,9 @@ def train(cfg: DictConfig) -> None:
         evaluate_run(folder, **instantiate(cfg.evaluate))
     log.info("look:  %s", folder / ("report.html" if cfg.evaluate else "samples"))
     if cfg.assembly == "motion_lightning.assemble":
-        log.info('next:  python -m motion_lightning.sample run=%s prompt="a person waves"', folder)
+        prompts = instantiate(cfg.task).prompts
+        asked = f'prompt="{prompts[0]}"' if prompts else "clip=0"
+        log.info("next:  python -m motion_lightning.sample run=%s %s", folder, asked)
 
 
 def quieten() -> None:

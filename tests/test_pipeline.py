@@ -55,7 +55,7 @@ def counter(model, monkeypatch):
 def test_guidance_is_one_doubled_call_a_step(model, cond, counter, sampler):
     model.sample(cond, LENGTHS, Sampling(sampler, STEPS, guidance=2.5))
     assert counter.calls == [6] * STEPS
-    assert counter.encodes == [[False] * 3, [True] * 3]  # per sampling run, not per step
+    assert counter.encodes == [[False] * 3 + [True] * 3]  # once a sampling run, not once a step
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.0])

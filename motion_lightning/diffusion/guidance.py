@@ -25,6 +25,16 @@ def concat(first, second):
     return first._make(parts) if hasattr(first, "_make") else type(first)(parts)
 
 
+def halves(both):
+    """A context along the batch, (2 B, ...), as two (B, ...): what ``concat`` has joined."""
+    if both is None:
+        return None, None
+    if isinstance(both, Tensor):
+        return both.chunk(2)
+    first, second = zip(*map(halves, both), strict=True)
+    return (both._make(first), both._make(second)) if hasattr(both, "_make") else (first, second)
+
+
 def classifier_free(
     predict: Callable, cond_ctx, null_ctx, scale: float, rescale: float = 0.0, mask: Tensor | None = None
 ) -> Denoise:

@@ -129,14 +129,15 @@ class DiT(nn.Module):
         """Text embeddings → context.
 
         Args:
-            cond: tokens (B, L, E), mask (B, L) and pooled (B, E).
+            cond: tokens (B, L, E), mask (B, L) and pooled (B, E), or a named tuple with these as ``text``.
             mask: (B, T), True where a frame is valid.
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
-        tokens = self.text_norm(self.text(cond.tokens))  # (B, L, W)
-        tokens = torch.where(drop[:, None, None], self.null_token, tokens) + places(cond.mask, self.width)
+        text = getattr(cond, "text", cond)
+        tokens = self.text_norm(self.text(text.tokens))  # (B, L, W)
         first = torch.arange(tokens.shape[1], device=drop.device) == 0
-        text_mask = torch.where(drop[:, None], first, cond.mask)  # the null is one token
+        text_mask = torch.where(drop[:, None], first, text.mask)  # the null is one token, and knows no length
+        tokens = torch.where(drop[:, None, None], self.null_token, tokens) + places(text_mask, self.width)
         kv = self.text_kv(tokens)
         valid = self.tokens(mask)  # (B, N)
         h = places(valid, self.width)
@@ -145,7 +146,7 @@ class DiT(nn.Module):
         plan = self.plan_norm(h)
         outline = self.patches.fold(self.outline(plan), valid)[:, : mask.shape[1]]
         return Context(
-            torch.where(drop[:, None], self.null_pooled, self.pooled(cond.pooled)),
+            torch.where(drop[:, None], self.null_pooled, self.pooled(text.pooled)),
             plan,
             outline.float() * mask[..., None],
         )

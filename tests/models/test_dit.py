@@ -74,7 +74,8 @@ def test_nulls_are_learned_where_the_text_is_dropped(cond, batch, randomise):
 
 def test_null_forgets_the_text_of_its_own_sample_only(cond, batch, randomise):
     model, (x, t, mask) = randomise(make()), batch
-    other = TextCond(cond.tokens + 1, cond.mask.flip(0), cond.pooled - 1)
+    other = TextCond(cond.tokens + 1, cond.mask.roll(1, 0), cond.pooled - 1)  # of another length, too
+    assert not torch.equal(other.mask[1], cond.mask[1])
     drop = torch.tensor([False, True, False])
     with torch.no_grad():
         one, two = (model(x, t, model.encode(c, mask, drop), mask) for c in (cond, other))
