@@ -168,6 +168,7 @@ def orders(name, process, spacing, lengths):
     return torch.stack(bias).log2().diff(dim=0).neg(), bias[-1] / variance.clamp(min=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ddpm", "ddim, eta 0", "euler"])
 @pytest.mark.parametrize("schedule", ["linear", "flow"])
 def test_bias_of_the_variance_is_of_first_order(name, schedule):
@@ -177,6 +178,7 @@ def test_bias_of_the_variance_is_of_first_order(name, schedule):
     assert (bias < 0.025).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "schedule", "spacing"),
     [
