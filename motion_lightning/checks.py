@@ -4,7 +4,9 @@ What one part alone can tell (a width and its heads, a target and its process, a
 constructor refuses. Here is what two parts of a configuration have to agree on.
 """
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from motion_lightning.config import instantiate
 from motion_lightning.errors import UserError
@@ -38,6 +40,21 @@ def uneven_batch(cfg: DictConfig) -> None:
     if isinstance(devices, int) and devices > 0 and cfg.loader.batch_size % (devices * nodes):
         everywhere = f"{nodes} times trainer.devices={devices}" if nodes > 1 else f"trainer.devices={devices}"
         raise UserError(f"loader.batch_size={cfg.loader.batch_size} is no multiple of {everywhere}: change one of them")
+
+
+def devices_of_a_sweep(cfg: DictConfig) -> None:
+    """A second process starts with the command line of the first: it would start the whole sweep anew."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN and "submitit" not in hydra.launcher._target_ and several(cfg.trainer.devices):
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} does not go with -m on this machine: take one device a job, or "
+            "hydra/launcher=submitit_slurm, which starts a task for each"
+        )
+
+
+def several(devices: int | str | list) -> bool:
+    """Whether this names more than one device for certain."""
+    return len(devices) > 1 if OmegaConf.is_list(devices) else isinstance(devices, int) and devices not in (0, 1)
 
 
 def prompts_alone(cfg: DictConfig) -> None:
@@ -74,3 +91,14 @@ def scenes(cfg: DictConfig) -> None:
         raise UserError("model.backbone.channels=4 looks at depth, and data.corpus.depth=false: take 3 channels")
     if augment and (kept := augment.get("points")) and kept > corpus.points:
         raise UserError(f"loader.augment.points={kept} is more than the data.corpus.points={corpus.points} of a clip")
+
+
+CHECKS = (
+    untrained_null,
+    too_many_steps,
+    uneven_batch,
+    devices_of_a_sweep,
+    prompts_alone,
+    loss_weight,
+    filtered_pictures,
+)

@@ -15,7 +15,7 @@ def refusal(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
     def refusal(*overrides: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["train", "name=x", "logger=csv", *overrides])
+        monkeypatch.setattr(sys, "argv", ["train", *overrides, "name=x", "logger=csv"])
         with pytest.raises(SystemExit) as stop:
             train()
         assert stop.value.code == 2
@@ -33,6 +33,7 @@ def refusal(monkeypatch, capsys, tmp_path):
         (["sampler.steps=2000"], ["sampler.steps=2000", "diffusion.process.steps=1000"]),
         (["trainer=ddp", "loader.batch_size=33"], ["loader.batch_size=33", "trainer.devices=2"]),
         (["trainer.devices=4", "+trainer.num_nodes=3"], ["loader.batch_size=32", "3 times trainer.devices=4"]),
+        (["-m", "trainer=ddp", "seed=1"], ["trainer.devices=2", "-m"]),
         (["-m", "resume=runs/a", "seed=1,2"], ["resume=runs/a", "-m"]),
         (["diffusion=plain", "training.space=target", "training.weight=p3"], ["p3", "x0"]),
         (["training.space=target"], ["training.weight=capped_v", "training.space=x0"]),

@@ -12,6 +12,7 @@ from motion_lightning.compare import compare
 from motion_lightning.comparison import compare_runs
 from motion_lightning.config import main
 from motion_lightning.errors import UserError
+from motion_lightning.train import train
 
 
 @pytest.fixture
@@ -178,3 +179,24 @@ def test_jobs_of_a_sweep_lie_in_one_folder_whatever_is_varied(call, tmp_path):
     assert status == 0
     (sweep,) = (tmp_path / "sweeps").iterdir()
     assert {path.name for path in sweep.iterdir()} >= {"0", "1", "comparison.html"}
+
+
+@pytest.mark.slow
+def test_a_sweep_over_models_ends_with_their_figures_and_samples_side_by_side(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
+    little = [f"data.corpus.{name}" for name in ("train=12", "val=4", "test=4", "workers=0")]
+    little += ["loader.batch_size=4", "loader.steps_per_epoch=2", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    little += ["callbacks.samples=null", "sampler.steps=2", "evaluate.shown=1", "logger=csv"]
+    status, said = call(train, "-m", "model=dit_xs,mdm", "sweep=models", *little)
+    assert status == 0, said[-2000:]
+    with (tmp_path / "sweeps/models/comparison.csv").open() as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"model=dit_xs", "model=mdm"}
+    for row in rows.values():
+        assert row["note"] == "" and row["steps"] == "2" and row["data"] == "programs test"
+        for name in ("skill low", "parameters", "seconds a step", "seconds a sample", "jitter, × real"):
+            assert float(row[name]) > 0, name
+    page = (tmp_path / "sweeps/models/comparison.html").read_text()
+    assert page.count("<canvas") == 3 * 4  # real clips and two models, four clips of the split
+    assert re.findall(r"<h3>(.*?)</h3>", page) == ["real", *rows]
+    assert "model=dit_xs" in (tmp_path / "sweeps/models/comparison.md").read_text()
