@@ -14,7 +14,7 @@ from motion_lightning.errors import UserError
 
 def check(cfg: DictConfig) -> None:
     """UserError for the first pair of settings of ``train`` that exclude each other."""
-    for refuse in (untrained_null, too_many_steps, uneven_batch, prompts_alone, loss_weight, filtered_pictures, scenes):
+    for refuse in CHECKS:
         refuse(cfg)
 
 
@@ -101,4 +101,5 @@ CHECKS = (
     prompts_alone,
     loss_weight,
     filtered_pictures,
+    scenes,
 )

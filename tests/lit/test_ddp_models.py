@@ -15,7 +15,7 @@ SCRIPT = runpy.run_path(str(FILE))
 @pytest.mark.parametrize("model", SCRIPT["MODELS"])
 def test_two_processes_end_cleanly_and_follow_one(model, tmp_path):
     one, two = (SCRIPT["train"](model, processes, tmp_path) for processes in (1, 2))
-    assert SCRIPT["clean"](one, tmp_path), one.said[-3000:]
-    assert SCRIPT["clean"](two, tmp_path), two.said[-3000:]
+    assert SCRIPT["clean"](model, one, tmp_path), one.said[-3000:]
+    assert SCRIPT["clean"](model, two, tmp_path), two.said[-3000:]
     assert SCRIPT["difference"](one.curve, two.curve) < 1e-3
     assert SCRIPT["difference"](one.validation, two.validation) < 1e-3
