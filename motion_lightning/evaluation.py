@@ -73,25 +73,21 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
 
 
 def strangers(split: Split) -> list[int]:
-    """For every clip another one whose program differs (the next such clip)."""
-    kinds = [program_kind(split.tags(i)) or i for i in range(len(split))]
+    """For every clip another one that is of something else (the next such clip)."""
+    kinds = [kind(split.tags(i)) or i for i in range(len(split))]
     out = []
-    for i, kind in enumerate(kinds):
+    for i, own in enumerate(kinds):
         order = (np.arange(1, len(kinds)) + i) % len(kinds)
-        out.append(next((int(j) for j in order if kinds[j] != kind), int(order[0])))
+        out.append(next((int(j) for j in order if kinds[j] != own), int(order[0])))
     return out
 
 
-def program_kind(tags: dict) -> tuple | None:
-    """What a clip does, without when: its segments' attributes, or all of a program that has none."""
-    if "program" not in tags:
-        return None
-    if "segments" not in tags["program"]:
-        return (json.dumps(tags["program"], sort_keys=True),)
-    return tuple(
-        tuple(sorted((k, v) for k, v in segment.items() if k not in ("start", "end") and v is not None))
-        for segment in tags["program"]["segments"]
-    )
+def kind(tags: dict) -> str | None:
+    """What a clip is of, where its tags say so: its program without when things happen, its label or its gloss."""
+    known = next((tags[name] for name in ("program", "label", "gloss") if tags.get(name) is not None), None)
+    if isinstance(known, dict) and "segments" in known:
+        known = [{k: v for k, v in s.items() if k not in ("start", "end") and v is not None} for s in known["segments"]]
+    return None if known is None else json.dumps(known, sort_keys=True)
 
 
 def sample_split(

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from motion_lightning.config import compose
 from motion_lightning.evaluate import evaluate
 from motion_lightning.paths import conf_dir
 from motion_lightning.prepare import prepare
@@ -274,11 +275,16 @@ def test_bad_input_of_a_process_is_one_line(tmp_path):
 def test_every_experiment_runs(experiment, tmp_path, monkeypatch, request):
     """Two steps of each, with all that it configures, on little data."""
     monkeypatch.chdir(tmp_path)
-    data = CORPUS
+    source = []
     if "bvh" in experiment:
         folder = request.getfixturevalue("recordings")
         (folder / "bandai_bvh.zip").symlink_to(request.getfixturevalue("shared_data") / "bandai_bvh.zip")
-        data = [f"data.source={folder}", "data.corpus.workers=0"]
-    little = [argument for argument in SMALL if argument not in CORPUS]
-    assert call(train, f"experiment={experiment}", "name=trial", *data, *little) == 0
-    assert (tmp_path / "runs/trial/report.html").stat().st_size
+        source = [f"data.source={folder}"]
+    data = compose("train", [f"experiment={experiment}", *source]).data
+    key, corpus = ("data.motions.corpus", data.motions.corpus) if "motions" in data else ("data.corpus", data.corpus)
+    few = {"train": 24, "val": 6, "test": 4, "workers": 0}
+    little = [f"{key}.{name}={count}" for name, count in few.items() if name in corpus]
+    little += [argument for argument in SMALL if argument not in CORPUS]
+    assert call(train, f"experiment={experiment}", "name=trial", *source, *little) == 0
+    seen = "samples/reconstructions.html" if "vae" in experiment else "report.html"
+    assert (tmp_path / "runs/trial" / seen).stat().st_size
