@@ -88,9 +88,9 @@ class Diffusion(nn.Module):
             denoise = autoguided(
                 predict, lambda x, t, ctx: weak.predict(x, t, *ctx), cond_ctx, weak_ctx, sampling.guidance
             )
-        elif sampling.guidance == 1:
-            cond_ctx = (self.encode(cond, mask), mask)
-            denoise = classifier_free(predict, cond_ctx, None, 1)
+        elif sampling.guidance in (0, 1):
+            cond_ctx = (self.encode(cond, mask, drop=sampling.guidance == 0), mask)
+            denoise = classifier_free(predict, cond_ctx, cond_ctx, sampling.guidance)
         else:
             drop = torch.arange(2 * len(mask), device=device) >= len(mask)
             twice = concat(mask, mask)

@@ -27,8 +27,8 @@ def concat(first, second):
 
 def halves(both):
     """A context along the batch, (2 B, ...), as two (B, ...): what ``concat`` has joined."""
-    if both is None:
-        return None, None
+    if both is None or len(both) == 0:
+        return both, both
     if isinstance(both, Tensor):
         return both.chunk(2)
     first, second = zip(*map(halves, both), strict=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from motion_lightning.diffusion.guidance import autoguided, classifier_free, concat, rescaled, within
+from motion_lightning.diffusion.guidance import autoguided, classifier_free, concat, halves, rescaled, within
 from motion_lightning.diffusion.process import Process
 from motion_lightning.diffusion.samplers import ddim, ddpm, dpmpp, euler, heun, spaced
 from motion_lightning.errors import UserError
@@ -49,6 +49,15 @@ def test_contexts_join_along_the_batch_through_all_levels():
     assert both.extra is None
     assert torch.equal(both.pooled[:, 0], torch.tensor([1.0, 1, 1, -1, -1, -1]))
     assert torch.equal(both.layers[1].values[:, 0], torch.tensor([5.0, 5, 5, 3, 3, 3]))
+
+
+def test_joined_contexts_come_apart_again():
+    """Through empty tuples and what is None, too: a denoiser without text has nothing to split."""
+    for first, second in [(COND, NULL), ((COND, ()), (NULL, ())), ((None, COND.pooled), (None, NULL.pooled))]:
+        one, two = halves(concat(first, second))
+        for got, want in ((one, first), (two, second)):
+            assert type(got) is type(want)
+            assert str(got) == str(want)
 
 
 def test_context_and_mask_may_travel_as_a_plain_tuple():
