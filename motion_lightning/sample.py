@@ -72,7 +72,7 @@ def condition(cfg: DictConfig, run, task) -> tuple:
     from motion_lightning.tasks.task import Shown
     from motion_lightning.text.condition import with_text
 
-    if task.prompts and cfg.clip is None:
+    if not run.config["loader"].get("condition") and cfg.clip is None:
         if cfg.prompt is None:
             raise UserError('prompt is not set: write what is done, prompt="a person waves"')
         text = instantiate(run.config["text_encoder"]).encode([str(cfg.prompt)])

@@ -16,8 +16,8 @@ def row(folder: str) -> dict:
     headline = "; ".join(f"{name} {text(value)}" for name, value in (entry.scores.get("headline") or {}).items())
     model = entry.config.get("model", {})
     return {
-        "run": str(model.get("_target_", entry.folder.name)).rpartition(".")[2],
-        "name": entry.folder.name,
+        "model": str(model.get("_target_", entry.folder.name)).rpartition(".")[2],
+        "run": entry.folder.name,
         "on": known["data"],
         "skill, model / linear": skill(known),
         "right / null / wrong": audit(known),

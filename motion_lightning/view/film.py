@@ -105,11 +105,15 @@ def _filter(frames: np.ndarray, size: int) -> Image.Resampling:
 
 
 def _wrap(film: Film, font, width: int) -> list[tuple]:
-    lines, line = [(film.title, SOFT)] if film.title else [], ""
-    for word in film.caption.split():
-        if line and font.getlength(f"{line} {word}") > width:
-            lines.append((line, INK))
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    return [*lines, (line, INK)] if line else lines
+    """Title and caption in lines of at most so many pixels, each with its colour."""
+    lines = []
+    for text, ink in ((film.title, SOFT), (film.caption, INK)):
+        line = ""
+        for word in text.split():
+            if line and font.getlength(f"{line} {word}") > width:
+                lines.append((line, ink))
+                line = word
+            else:
+                line = f"{line} {word}".strip()
+        lines += [(line, ink)] if line else []
+    return lines
