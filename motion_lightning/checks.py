@@ -4,8 +4,11 @@ What one part alone can tell (a width and its heads, a target and its process, a
 constructor refuses. Here is what two parts of a configuration have to agree on.
 """
 
+import inspect
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from motion_lightning.config import instantiate
@@ -76,7 +79,10 @@ def loss_weight(cfg: DictConfig) -> None:
 
 
 def filtered_pictures(cfg: DictConfig) -> None:
-    """The Wiener filter is one of rows of numbers."""
+    """The Wiener filter is one of rows of numbers; a model of such rows will say itself that it makes no pictures."""
+    asked = inspect.signature(get_class(cfg.model._target_)).parameters.get("features")
+    if asked and asked.default is asked.empty:
+        return
     if cfg.diffusion.precondition._target_.endswith(".Wiener") and len(shape := instantiate(cfg.codec).shape) > 1:
         frame, codec = "x".join(map(str, shape)), cfg.codec._target_.rpartition(".")[2]
         raise UserError(

@@ -141,7 +141,7 @@ def test_settings_have_stores_of_their_own(own_home):
 
 def test_a_model_refuses_other_data_before_they_are_prepared(own_home, capsys):
     assert call(train, "data=digits", "name=x") == 2
-    assert "data=digits holds image, this model makes motion" in capsys.readouterr().err
+    assert "model DiT needs features, the data have channels, size" in capsys.readouterr().err
     assert not (own_home / "stores").exists()
 
 
@@ -195,7 +195,7 @@ def test_sampling_from_another_folder(run, tmp_path, monkeypatch):
     (file,) = (tmp_path / "mine").glob("*.npz")
     with np.load(file) as kept:
         assert kept["joints"].shape == (2, 30, 22, 3)
-        assert kept["prompt"] == prompt
+        assert list(kept["prompts"]) == [prompt] * 2
     for kind in ("html", "mp4"):
         assert list((tmp_path / "mine").glob(f"*.{kind}"))
 
@@ -227,7 +227,7 @@ def test_edits_stand_beside_their_source(run, tmp_path, monkeypatch, edit):
 BAD_INPUT = [
     (sample, ["run=runs/none", "prompt=x"], "runs/none"),
     (sample, ["run={run}", "prompt="], "prompt is empty"),
-    (sample, ["run={run}"], "prompt is not set: add prompt=…"),
+    (sample, ["run={run}"], "prompt is not set: write what is done"),
     (sample, ["prompt=x"], "run is not set: add run=…"),
     (sample, ["run={run}", "prompt=x", "checkpoint=first"], "first.ckpt"),
     (sample, ["run={run}/config.yaml", "prompt=x"], "not a checkpoint"),
