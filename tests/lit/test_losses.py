@@ -80,5 +80,5 @@ def test_as_published_a_real_foot_may_not_move_at_all(codec, real):
 def test_without_contacts_there_are_no_feet_to_hold(make_model, real):
     codec = make_model(parts="essential").codec
     x0, mask = codec.encode(real[2])
-    with pytest.raises(UserError, match="codec.parts"):
+    with pytest.raises(UserError, match=r"codec\.parts"):
         foot(codec, x0, x0, mask, real[2])

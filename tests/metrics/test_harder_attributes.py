@@ -6,10 +6,10 @@ import pytest
 from motion_lightning.data.programs.harder import FORMS, sample_harder
 from motion_lightning.data.programs.program import Program, Segment
 from motion_lightning.data.programs.synthesis import perform
-from motion_lightning.tasks.motion import attribute_table
 from motion_lightning.metrics.attributes import attribute_accuracy, read_program, said, score
 from motion_lightning.metrics.event import Event, repeated
 from motion_lightning.metrics.signals import smooth
+from motion_lightning.tasks.motion import attribute_table
 
 ATTRIBUTES = ("action", "side", "direction", "speed", "path")
 OWN = {"before_after": ["order"], "while": ["together"], "count": ["order", "times"], "three": ["order"]}

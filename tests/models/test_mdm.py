@@ -119,7 +119,11 @@ def test_starts_at_the_mean_with_blocks_at_unit_scale(cond, batch):
 def test_every_parameter_gets_a_gradient_in_a_mixed_batch(cond, batch, randomise):
     drop, (x, t, mask) = torch.tensor([True, False, False]), batch
     for null in ("learned", "zero"):
-        for model, dropped in [(make(null_text=null), drop), (make(null_text=null), ~NONE), (randomise(make(null_text=null)), drop)]:
+        for model, dropped in [
+            (make(null_text=null), drop),
+            (make(null_text=null), ~NONE),
+            (randomise(make(null_text=null)), drop),
+        ]:
             model(x, t, model.encode(cond, mask, dropped), mask).square().sum().backward()
             assert not [name for name, p in model.named_parameters() if p.grad is None]
         # All keys share the bias of the key, and a softmax does not see what all its scores share.
