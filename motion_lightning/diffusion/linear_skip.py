@@ -17,8 +17,8 @@ class LinearSkip(nn.Module):
     """EDM's preconditioning (Karras et al. 2022, sec. 5), its one variance replaced by the covariance of a frame.
 
     The best linear estimate of x0 from a noisy frame is m + a C (a² C + s² I)⁻¹ (x_t - a m) (Wiener 1949), with mean m
-    and covariance C of training frames, of pictures as of flat ones. It is also one of eps. The network sees x_t as it
-    is, and predicts what eps has beyond that, divided by its deviation: a target of unit variance at every t. Where
+    and covariance C of training frames, of pictures as of flat ones. It is also one of eps. The network sees x_t
+    and predicts what eps has beyond that, divided by its deviation: a target of unit variance at every t. Where
     noise is all there is, plain eps is x_t to four digits, more than a network of convolutions copies; here an output
     of zero is the linear estimate already.
 
@@ -30,13 +30,24 @@ class LinearSkip(nn.Module):
         rank: components that are told apart; all others share their mean variance. A frame of 3072 numbers has 3072
             components, which take 38 MB and as long as the network; None keeps them all the same.
         frames: T of every clip; None: frame by frame, for clips of any length.
+        sees: "noisy": the network sees x_t. "whitened": components in units of their deviation, each as far as noise
+            leaves something of it, at unit variance altogether. A hand of four pixels is then as large as a coat.
     """
 
     kind = "residual"
 
-    def __init__(self, process: Process, features: int, rank: int | None = None, frames: int | None = None):
+    def __init__(
+        self,
+        process: Process,
+        features: int,
+        rank: int | None = None,
+        frames: int | None = None,
+        sees: str = "noisy",
+    ):
         super().__init__()
-        self.process, self.frames, rank = process, frames, min(rank or features, features)
+        if sees not in ("noisy", "whitened"):
+            raise UserError(f"diffusion.precondition.sees={sees} is unknown; choose noisy or whitened")
+        self.process, self.frames, self.sees, rank = process, frames, sees, min(rank or features, features)
         self.register_buffer("mean", torch.zeros(features))  # (D,)
         self.register_buffer("basis", torch.eye(features)[:, :rank].clone())  # (D, R), columns are components
         self.register_buffer("variance", torch.ones(frames or 1, rank))  # (F, R), F = T or 1
@@ -70,16 +81,24 @@ class LinearSkip(nn.Module):
         noisy = a**2 * variance + s**2  # (B, F, R + 1) variances of x_t
         count = torch.ones_like(variance[0])
         count[-1] = len(self.mean) - self.basis.shape[1]  # components that the last one stands for
-        posterior = (variance * s**2 / noisy * count).sum(-1).mean(1) / len(self.mean)
-        left = posterior.clamp(min=1e-12).sqrt()  # (B,) deviation of x0 from the estimate
-        gain = a * variance / noisy
-        known, other = gain[..., :-1], gain[..., -1:]  # (B, F, R), (B, F, 1)
+        share = a**2 * variance / noisy  # of each that x_t tells
+        left = (variance * (1 - share) * count).sum(-1).mean(1) / len(self.mean)
+        scale = over(left.clamp(min=1e-12).sqrt(), x_t)  # (B, 1, ...) deviation of x0 from the estimate
         z = self.over_time(x_t.flatten(2) - a * self.mean)  # (B, T, D)
-        z = rotate((known - other) * rotate(z, self.basis), self.basis.T) + other * z
-        estimate = (self.over_time(z, back=True) + self.mean).view(x_t.shape)
-        scale = over(left, x_t)
+        components = rotate(z, self.basis)  # (B, T, R)
+
+        def filtered(gain: Tensor) -> Tensor:  # (B, F, R + 1)
+            known, other = gain[..., :-1], gain[..., -1:]
+            filtered = rotate((known - other) * components, self.basis.T) + other * z
+            return self.over_time(filtered, back=True)
+
+        estimate = (filtered(a * variance / noisy) + self.mean).view(x_t.shape)
+        inputs = x_t
+        if self.sees == "whitened":
+            told = (share * count).sum(-1).mean(1)[:, None, None] / len(self.mean)
+            inputs = filtered(a * variance.sqrt() / noisy / told.clamp(min=1e-12).sqrt()).view(x_t.shape)
         # eps - its estimate is -a / s times x0 - its own: the same number in units of its deviation, but for the sign.
-        return View(x_t, t, lambda output: estimate - scale * output, lambda x0: (estimate - x0) / scale)
+        return View(inputs, t, lambda output: estimate - scale * output, lambda x0: (estimate - x0) / scale)
 
     def over_time(self, x: Tensor, back: bool = False) -> Tensor:
         """The cosine transform of (B, T, D) along time, or its inverse."""

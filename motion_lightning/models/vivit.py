@@ -41,6 +41,8 @@ class ViViT(nn.Module):
             skip, scaled to the noise, is the precondition's.
         output_scale: a learned factor on the output, 0.5 at the start: "none", "scalar", or "per_t", a function of t.
         temporal_weight: factor on what attention along time adds.
+        gate: of all blocks at the start. 0 is adaLN-Zero. Behind a linear skip the target is uncorrelated with all
+            that is linear in x: where blocks and output both start at zero, neither gets a gradient.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class ViViT(nn.Module):
         skip: str = "preconditioned",
         output_scale: str = "none",
         temporal_weight: float = 1.0,
+        gate: float = 0.0,
     ):
         super().__init__()
         if width % heads or width % 4:
@@ -91,18 +94,20 @@ class ViViT(nn.Module):
         made = features(channels=channels, size=size, frames=frames, width=width)
         pixels = made.tubelet * made.patch**2 * channels
         self.outline = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, pixels))
-        self.initialise()
+        self.initialise(gate)
         self.features = made  # it may hold a trained backbone, and has seen to its own beginning
 
-    def initialise(self) -> None:
-        """At the start every block is the identity and the output is zero; the rest is Xavier."""
+    def initialise(self, gate: float) -> None:
+        """At the start every block is the identity, unless its gate is open, and the output is zero; else Xavier."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         for pair in self.pairs:
             for block in (pair.spatial, pair.temporal):
-                nn.init.zeros_(block.modulation[-1].weight)  # gates: nothing is added yet
+                nn.init.zeros_(block.modulation[-1].weight)
+                for part in block.modulation[-1].bias.chunk(6)[2::3]:
+                    nn.init.constant_(part, gate)
         for layer in (self.modulation[-1], self.plan_gate, self.outline[-1]):
             nn.init.zeros_(layer.weight)
         nn.init.normal_(self.null_token)  # the scale of tokens after their norm

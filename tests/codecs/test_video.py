@@ -14,12 +14,28 @@ def codec(video_store) -> VideoCodec:
     return codec
 
 
-def test_x_has_mean_picture_zero_and_unit_variance(codec, video_store):
+def test_x_has_mean_picture_zero_and_unit_variance_in_all_directions_of_colour(codec, video_store):
     train = video_store.split("train")
     x, mask = codec.encode(train.collate(range(len(train))))
     assert x.shape == (40, 16, 3, 24, 24) and mask.all()
     assert x.mean((0, 1)).abs().max() < 1e-4
-    assert abs(x.square().mean() - 1) < 1e-4
+    colours = x.movedim(2, -1).flatten(0, -2)
+    assert torch.allclose(colours.T @ colours / len(colours), torch.eye(3), atol=1e-3)
+
+
+def test_hands_count_for_more_than_in_rgb(codec, video_store):
+    train = video_store.split("train")
+    batch = train.collate(range(len(train)))
+    x, _ = codec.encode(batch)
+    hands = torch.stack([torch.from_numpy(train.extras(i)["hands"].copy()) for i in range(len(train))])  # (N, T, 2, 2)
+    row, column = torch.meshgrid(torch.arange(24) + 0.5, torch.arange(24) + 0.5, indexing="ij")
+    away = torch.hypot(column - hands[..., 0, None, None], row - hands[..., 1, None, None])  # (N, T, 2, H, W)
+    there = (away < 1.7).any(2)[:, :, None]  # inside a glove
+
+    def share(pictures):
+        return ((pictures.square() * there).sum() / pictures.square().sum()).item()
+
+    assert share(x) > 2.5 * share(batch.x - codec.mean)
 
 
 def test_bytes_survive_the_way_there_and_back(codec, video_store):

@@ -17,8 +17,8 @@ def clips() -> list[torch.Tensor]:
     return [torch.randn(40, D, generator=generator) @ mix.T + 0.5 for _ in range(50)]
 
 
-def fitted(clips, rank=None, frames=None) -> LinearSkip:
-    skip = LinearSkip(Process("linear", 100), D, rank, frames)
+def fitted(clips, rank=None, frames=None, sees="noisy") -> LinearSkip:
+    skip = LinearSkip(Process("linear", 100), D, rank, frames, sees)
     skip.fit([clip.unflatten(1, (3, 2, 2)) for clip in clips])
     return skip
 
@@ -90,3 +90,22 @@ def test_clips_of_another_length_are_refused(slow):
     with pytest.raises(UserError, match=r"frames=9, and clips have \[8\] frames"):
         fitted(slow, frames=9)
     assert torch.allclose(cosines(7) @ cosines(7).T, torch.eye(7), atol=1e-6)
+
+
+def test_whitened_inputs_have_unit_variance_and_components_of_one_size(slow):
+    skip, plain = fitted(slow, frames=8, sees="whitened"), fitted(slow, frames=8)
+    x0, mask = torch.stack(slow).unflatten(2, (3, 2, 2)), torch.ones(300, 8, dtype=torch.bool)
+    for step in (2, 40, 90):
+        t = torch.full((300,), step)
+        x_t = noised(x0, t, skip.process)
+        view = skip(x_t, t, mask)
+        assert view.inputs.square().mean() == pytest.approx(1, rel=0.1)
+        assert torch.equal(view.x0(x0), plain(x_t, t, mask).x0(x0)), "what the output means is the same"
+    t = torch.zeros(300, dtype=torch.long)  # where there is hardly any noise
+    inputs = skip(noised(x0, t, skip.process), t, mask).inputs.flatten(2)
+    sizes = (skip.over_time(inputs) @ skip.basis).square().mean(0)
+    assert sizes.max() < 1.5 * sizes.min()
+    sizes = (skip.over_time(x0.flatten(2) - skip.mean) @ skip.basis).square().mean(0)
+    assert sizes.max() > 100 * sizes.min()
+    with pytest.raises(UserError, match="sees=all is unknown; choose noisy or whitened"):
+        LinearSkip(Process("linear", 100), D, sees="all")

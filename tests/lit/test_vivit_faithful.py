@@ -53,7 +53,7 @@ def test_each_setting_changes_alone(base):
         for name in set(plain.model) - {key, "features" if key == "features" else None}:
             assert changed.model[name] == plain.model[name]
         assert value is None or changed.model[key] == value
-    for skip, kind in [("none", "Plain"), ("raw", "Plain"), ("preconditioned", "Karras")]:
+    for skip, kind in [("none", "Plain"), ("raw", "Plain"), ("preconditioned", "LinearSkip"), ("edm", "Karras")]:
         cfg = compose("train", ["model=vivit", f"skip={skip}"])
         assert cfg.diffusion.precondition._target_.endswith(kind)
 
