@@ -85,4 +85,4 @@ class VideoCodec(nn.Module):
 def recolour(x: Tensor, matrix: Tensor) -> Tensor:
     """The colour of every pixel of (..., C, H, W) times a symmetric (C, C), in float32."""
     with torch.autocast(x.device.type, enabled=False):
-        return (x.movedim(-3, -1) @ matrix).movedim(-1, -3)
+        return torch.einsum("...chw,dc->...dhw", x, matrix).contiguous()

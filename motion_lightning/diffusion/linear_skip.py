@@ -24,7 +24,7 @@ class LinearSkip(nn.Module):
 
     With ``frames`` it is the estimate from a whole clip: each component of a frame is a signal over time, whose cosine
     transform (Ahmed et al. 1974) is close to uncorrelated. What stands still is then averaged over all frames, and the
-    network is left with what moves.
+    network is left with what moves. With a centre it is the estimate of what x0 has beside that.
 
     Args:
         rank: components that are told apart; all others share their mean variance. A frame of 3072 numbers has 3072
@@ -84,7 +84,9 @@ class LinearSkip(nn.Module):
         share = a**2 * variance / noisy  # of each that x_t tells
         left = (variance * (1 - share) * count).sum(-1).mean(1) / len(self.mean)
         scale = over(left.clamp(min=1e-12).sqrt(), x_t)  # (B, 1, ...) deviation of x0 from the estimate
-        z = self.over_time(x_t.flatten(2) - a * self.mean)  # (B, T, D)
+        # A centre has a loss of its own; to go back to it through the filter would cost as much as the network.
+        middle = self.mean if centre is None else self.mean + centre.detach().flatten(2)
+        z = self.over_time(x_t.flatten(2) - a * middle)  # (B, T, D)
         components = rotate(z, self.basis)  # (B, T, R)
 
         def filtered(gain: Tensor) -> Tensor:  # (B, F, R + 1)
@@ -92,7 +94,7 @@ class LinearSkip(nn.Module):
             filtered = rotate((known - other) * components, self.basis.T) + other * z
             return self.over_time(filtered, back=True)
 
-        estimate = (filtered(a * variance / noisy) + self.mean).view(x_t.shape)
+        estimate = (filtered(a * variance / noisy) + middle).view(x_t.shape)
         inputs = x_t
         if self.sees == "whitened":
             told = (share * count).sum(-1).mean(1)[:, None, None] / len(self.mean)

@@ -10,7 +10,7 @@ from torch import Tensor
 from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import LossAware, StepRandom, Uniform, fixed_noise, fixed_timesteps
 from motion_lightning.diffusion.weights import loss_weights
-from motion_lightning.lit.migration import migrate
+from motion_lightning.errors import UserError
 from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.skill import BinnedError, FrameWiener
 from motion_lightning.pipeline import Diffusion, by_frame
@@ -90,7 +90,9 @@ class DiffusionModule(L.LightningModule):
         squared = (x0_hat - x0).square() if self.space == "x0" else (output - view.target(x0)).square()
         errors = codec.errors(squared, mask, batch)
         parts = {name: (self.weights[t] * importance * error).mean() for name, error in errors.items()}
-        if hasattr(ctx, "outline"):  # with a weight of 0 as well: DDP wants every parameter in the graph
+        if (
+            getattr(ctx, "outline", None) is not None
+        ):  # with a weight of 0 as well: DDP wants every parameter in the graph
             outline = codec.errors((ctx.outline - x0).square(), mask, batch)
             parts["outline"] = self.outline_weight * sum(outline.values()).mean()
         certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails
@@ -181,4 +183,10 @@ class DiffusionModule(L.LightningModule):
         checkpoint["config"] = self.config
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        migrate(checkpoint, self)
+        theirs, ours = checkpoint["state_dict"].keys(), self.state_dict().keys()
+        if theirs != ours:
+            name = min(theirs ^ ours)
+            raise UserError(
+                f"the checkpoint is of another model: {name} is in {'it' if name in theirs else 'the configured one'} "
+                "alone; start a new run instead of going on with this one"
+            )

@@ -26,15 +26,17 @@ def recorded_attention(denoiser: nn.Module) -> Iterator[list[Tensor]]:
         score = q.float() @ k.float().mT * q.shape[-1] ** -0.5  # (B, H, N, L)
         layers.append(score.masked_fill(~mask[:, None, None], float("-inf")).softmax(-1).mean(1))
 
+    def begin(module: nn.Module, inputs: tuple) -> None:
+        layers.clear()  # how a context was read is no attention of x
+
     def call(module: nn.Module, inputs: tuple, output: Tensor) -> None:
         texts = ~inputs[2].null
         if texts.any():
             calls.append(torch.stack(layers, 1)[texts].detach().cpu())
-        layers.clear()
 
     crosses = [module for module in denoiser.modules() if isinstance(module, CrossAttention)]
     hooks = [module.register_forward_hook(layer) for module in crosses]
-    hooks.append(denoiser.register_forward_hook(call))
+    hooks += [denoiser.register_forward_pre_hook(begin), denoiser.register_forward_hook(call)]
     try:
         yield calls
     finally:

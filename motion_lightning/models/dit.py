@@ -7,14 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
-from motion_lightning.models.layers import (
-    CrossAttention,
-    Patches,
-    SelfAttention,
-    TimeEmbedding,
-    modulate,
-    places,
-)
+from motion_lightning.models.layers import Patches, SelfAttention, TimeEmbedding, modulate, places
+from motion_lightning.models.reader import Plan, Words
 
 
 class Context(NamedTuple):
@@ -23,20 +17,6 @@ class Context(NamedTuple):
     pooled: Tensor  # (B, W) the whole text
     plan: Tensor  # (B, N, W) what is to happen, a vector a token of motion
     outline: Tensor  # (B, T, D) the motion that the text alone leads to expect
-
-
-class Reader(nn.Module):
-    """Cross-attention of motion tokens to the text, and a perceptron."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.cross = CrossAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
-
-    def forward(self, h: Tensor, kv: Tensor, text_mask: Tensor) -> Tensor:
-        h = h + self.cross(self.norm1(h), kv, text_mask)
-        return h + self.mlp(self.norm2(h))
 
 
 class Block(nn.Module):
@@ -92,19 +72,13 @@ class DiT(nn.Module):
         super().__init__()
         if width % heads or width % 4:
             raise UserError(f"model.width={width} is no multiple of 4 and of model.heads={heads}: change one of them")
-        if readers < 1:
-            raise UserError(f"model.readers={readers}: without one layer that reads it the text is not heard")
         self.width = width
         self.patches = Patches(features, width, patch, overlap)
         self.time = TimeEmbedding(width)
-        self.text = nn.Linear(text_dim, width)
-        self.text_norm = nn.LayerNorm(width)
-        self.text_kv = nn.Linear(width, 2 * width)  # one for all readers, who read the same words
+        self.words = Words(text_dim, width)
         self.pooled = nn.Linear(text_dim, width)
-        self.null_token = nn.Parameter(torch.empty(width))
         self.null_pooled = nn.Parameter(torch.empty(width))
-        self.readers = nn.ModuleList(Reader(width, heads) for _ in range(readers))
-        self.plan_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.plan = Plan(width, heads, readers)
         self.plan_gate = nn.Linear(width, width)
         self.outline = nn.Linear(width, self.patches.span * features)
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
@@ -122,7 +96,6 @@ class DiT(nn.Module):
             nn.init.zeros_(block.modulation[-1].weight)  # gates: attention and perceptron add nothing yet
         for layer in (self.modulation[-1], self.patches.out, self.plan_gate, self.outline):
             nn.init.zeros_(layer.weight)
-        nn.init.normal_(self.null_token)  # the scale of tokens after their norm
         nn.init.normal_(self.null_pooled, std=0.02)
 
     def encode(self, cond, mask: Tensor, drop: Tensor) -> Context:
@@ -133,23 +106,11 @@ class DiT(nn.Module):
             mask: (B, T), True where a frame is valid.
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
-        text = getattr(cond, "text", cond)
-        tokens = self.text_norm(self.text(text.tokens))  # (B, L, W)
-        first = torch.arange(tokens.shape[1], device=drop.device) == 0
-        text_mask = torch.where(drop[:, None], first, text.mask)  # the null is one token, and knows no length
-        tokens = torch.where(drop[:, None, None], self.null_token, tokens) + places(text_mask, self.width)
-        kv = self.text_kv(tokens)
-        valid = self.tokens(mask)  # (B, N)
-        h = places(valid, self.width)
-        for reader in self.readers:
-            h = reader(h, kv, text_mask)  # (B, N, W)
-        plan = self.plan_norm(h)
+        text, valid = getattr(cond, "text", cond), self.tokens(mask)  # (B, N)
+        plan = self.plan(places(valid, self.width), *self.words(text.tokens, text.mask, drop))
         outline = self.patches.fold(self.outline(plan), valid)[:, : mask.shape[1]]
-        return Context(
-            torch.where(drop[:, None], self.null_pooled, self.pooled(text.pooled)),
-            plan,
-            outline.float() * mask[..., None],
-        )
+        pooled = torch.where(drop[:, None], self.null_pooled, self.pooled(text.pooled))
+        return Context(pooled, plan, outline.float() * mask[..., None])
 
     def forward(self, x: Tensor, t: Tensor, ctx: Context, mask: Tensor) -> Tensor:
         """Noisy frames → the network's raw output of the same shape.

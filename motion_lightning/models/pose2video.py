@@ -45,6 +45,7 @@ class Pose2Video(nn.Module):
         self.pose = nn.Conv3d(pose_channels, width, (step, patch, patch), (step, patch, patch))
         self.branch = nn.ModuleList(Pair(width, heads, vivit.get("mlp", 4.0), 1.0) for _ in range(branch))
         self.join = nn.Linear(width, width) if branch else nn.Identity()
+        self.outline = nn.Linear(width, step * patch**2 * channels)  # what the pose adds to that of the text
         self.initialise()
 
     def initialise(self) -> None:
@@ -58,9 +59,9 @@ class Pose2Video(nn.Module):
         for pair in self.branch:
             for block in (pair.spatial, pair.temporal):
                 nn.init.zeros_(block.modulation[-1].weight)
-        if isinstance(self.join, nn.Linear):
-            nn.init.zeros_(self.join.weight)
-            nn.init.zeros_(self.join.bias)
+        for layer in (self.outline, self.join) if self.branch else (self.outline,):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
     def encode(self, cond, mask: Tensor, drop: Tensor) -> Context:
         """Text and pose → the context of a ViViT.
@@ -80,9 +81,10 @@ class Pose2Video(nn.Module):
             h = h + sinusoid(torch.arange(h.shape[1], device=h.device), self.video.width)[:, None]
         for pair in self.branch:
             h = pair(h, ctx.pooled, self.video.steps(mask))
-        plan = ctx.plan + self.join(h)
-        outline = join(self.video.outline(plan), features.tubelet, features.patch, features.rows)
-        return Context(ctx.pooled, plan, outline[:, :frames].float() * mask[..., None, None, None])
+        h = self.join(h)
+        seen = join(self.outline(h), features.tubelet, features.patch, features.rows)[:, :frames]
+        outline = ctx.outline + seen.float() * mask[..., None, None, None]
+        return Context(ctx.pooled, ctx.plan + h, outline)
 
     def forward(self, x: Tensor, t: Tensor, ctx: Context, mask: Tensor) -> Tensor:
         """Noisy videos (B, T, C, H, W) → the network's raw output of the same shape; the rest as in the ViViT."""

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
 from motion_lightning.models.layers import CrossAttention, SelfAttention, TimeEmbedding
+from motion_lightning.models.reader import Plan, Words
+
+QUERIES = 4  # tokens that read the outline
 
 
 class Context(NamedTuple):
@@ -17,6 +20,7 @@ class Context(NamedTuple):
     kv: tuple[Tensor, ...]  # a block each, (B, L, 2 W): keys and values of its cross-attention
     mask: Tensor  # (B, L)
     null: Tensor  # (B,) True where the learned null stands for the text
+    outline: Tensor | None  # (B, 1, D) the pose that the text alone leads to expect
 
 
 class ConditionedResBlock(nn.Module):
@@ -59,7 +63,8 @@ class PoseUNet(nn.Module):
     """Denoiser of poses, x (B, 1, D).
 
     "Down" and "up" change the width of the tokens, not their number: width, 2 width, 4 width, … and back, with the
-    outputs of the way down concatenated on the way up.
+    outputs of the way down concatenated on the way up. Joints attend to words; but these they learn from the noisiest
+    poses only. So the text is also read once to an outline, E[x0 | text], which each joint sees beside its numbers.
 
     Args:
         features: D, numbers of a pose: as many of every joint but the root.
@@ -69,6 +74,7 @@ class PoseUNet(nn.Module):
         levels: how often it doubles.
         heads: of all attention.
         cond_width: of time and of text tokens.
+        readers: layers that read the outline from the text; 0: there is none.
         tokens: "joints", a token each; "vector", all numbers in one.
         text: "tokens", a key for each token of the caption; "pooled", one for all of it. A softmax over one key is 1
             whatever the query: then queries and keys learn nothing, and an attention map is constant.
@@ -85,6 +91,7 @@ class PoseUNet(nn.Module):
         levels: int = 2,
         heads: int = 4,
         cond_width: int = 256,
+        readers: int = 3,
         tokens: str = "joints",
         text: str = "tokens",
         bound: float | None = None,
@@ -99,22 +106,25 @@ class PoseUNet(nn.Module):
             raise UserError(
                 f"model.tokens=joints: {features} numbers are not as many for each of {joints - 1} joints; take vector"
             )
-        if width % heads:
-            raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
+        for name, number in {"width": width, "cond_width": cond_width}.items():
+            if number % heads:
+                raise UserError(f"model.{name}={number} is no multiple of model.heads={heads}: change one of them")
         if levels < 1 or (bound is not None and bound <= 0):
             raise UserError(f"model.levels={levels}, model.bound={bound}: take one level or more and a positive bound")
         self.count = joints - 1 if tokens == "joints" else 1  # tokens that hold numbers
         self.root, self.level, self.bound = int(tokens == "joints"), text, bound  # root: tokens without numbers
         each = features // self.count
         # Every joint is normalised along axes of its own, so each has its own way in and out.
-        self.inp = nn.Parameter(torch.empty(self.count, each, width))
+        self.inp = nn.Parameter(torch.empty(self.count, 2 * each if readers else each, width))
         self.place = nn.Parameter(torch.empty(self.count + self.root, width))
         self.out = nn.Parameter(torch.empty(self.count, width, each))
         self.out_bias = nn.Parameter(torch.empty(self.count, each))
         self.time = TimeEmbedding(cond_width, frequencies=128)
-        self.text = nn.Linear(text_dim, cond_width)
-        self.text_norm = nn.LayerNorm(cond_width)
-        self.null = nn.Parameter(torch.empty(cond_width))
+        self.words = Words(text_dim, cond_width)
+        if readers:
+            self.plan = Plan(cond_width, heads, readers)
+            self.queries = nn.Parameter(torch.empty(QUERIES, cond_width))
+            self.outline = nn.Linear(QUERIES * cond_width, features)
 
         widths = [width * 2**level for level in range(levels + 1)]
         down = list(pairwise(widths))
@@ -141,7 +151,9 @@ class PoseUNet(nn.Module):
         nn.init.normal_(self.place)
         nn.init.zeros_(self.out)
         nn.init.zeros_(self.out_bias)
-        nn.init.normal_(self.null)  # the scale of tokens after their norm
+        if hasattr(self, "plan"):
+            nn.init.normal_(self.queries)
+            nn.init.zeros_(self.outline.weight)
 
     def encode(self, cond, mask: Tensor, drop: Tensor) -> Context:
         """Text embeddings → context.
@@ -152,15 +164,13 @@ class PoseUNet(nn.Module):
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
         text = getattr(cond, "text", cond)
-        if self.level == "tokens":
-            tokens, valid = text.tokens, text.mask
-        else:
-            tokens, valid = text.pooled[:, None], torch.ones_like(drop)[:, None]
-        tokens = self.text_norm(self.text(tokens))  # (B, L, C)
-        tokens = torch.where(drop[:, None, None], self.null, tokens)
-        first = torch.arange(tokens.shape[1], device=drop.device) == 0
-        valid = torch.where(drop[:, None], first, valid)  # the null is one token
-        return Context(tuple(block.kv(tokens) for block in self.blocks), valid, drop)
+        whole = text.pooled[:, None], torch.ones_like(drop)[:, None]
+        words, valid = self.words(*((text.tokens, text.mask) if self.level == "tokens" else whole), drop)
+        outline = None
+        if hasattr(self, "plan"):
+            plan = self.plan(self.queries.expand(len(drop), -1, -1), words, valid)  # (B, Q, C)
+            outline = self.outline(plan.flatten(1)).float()[:, None]
+        return Context(tuple(block.kv(words) for block in self.blocks), valid, drop, outline)
 
     def forward(self, x: Tensor, t: Tensor, ctx: Context, mask: Tensor) -> Tensor:
         """Noisy poses → the network's raw output of the same shape.
@@ -173,6 +183,8 @@ class PoseUNet(nn.Module):
         """
         time = F.silu(self.time(t))  # (B, C)
         numbers = x.reshape(len(x), self.count, -1)  # (B, J - 1, D / (J - 1)), or (B, 1, D)
+        if ctx.outline is not None:
+            numbers = torch.cat([numbers, ctx.outline.reshape(numbers.shape)], dim=-1)
         h = torch.einsum("bjc,jcw->bjw", numbers, self.inp)
         h = F.pad(h, (0, 0, self.root, 0)) + self.place  # (B, N, W)
         skips = []

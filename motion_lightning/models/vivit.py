@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
-from motion_lightning.models.dit import Reader
 from motion_lightning.models.layers import TimeEmbedding, places, sinusoid
-from motion_lightning.models.vivit_parts import Pair, Tubelets, join, space_places
+from motion_lightning.models.reader import Plan, Words
+from motion_lightning.models.vivit_parts import Pair, Tubelets, cut, space_places
 
 SKIPS = ("none", "raw", "preconditioned")
 SCALES = ("none", "scalar", "per_t")
@@ -27,8 +27,10 @@ class Context(NamedTuple):
 class ViViT(nn.Module):
     """Denoiser of videos.
 
-    The text is read once, by tokens that know nothing but their place in the picture or in time; their sum makes a
-    plan, a vector for each token of the video. Read out alone it is an outline of x0, E[x0 | text].
+    The text is read once, by a few tokens that know nothing but their place in time. Read out alone, each by a linear
+    layer to whole pictures, they are an outline of x0, E[x0 | text]; cut up as the video is, it is the plan that is
+    added to the tokens of the noisy video. An outline token by token learns ten times slower: what a hand does is one
+    fact, and most squares show none.
 
     Args:
         channels, size, frames: C, H = W and T of the videos.
@@ -65,25 +67,22 @@ class ViViT(nn.Module):
         super().__init__()
         if width % heads or width % 4:
             raise UserError(f"model.width={width} is no multiple of 4 and of model.heads={heads}: change one of them")
-        if readers < 1:
-            raise UserError(f"model.readers={readers}: without one layer that reads it the text is not heard")
         if skip not in SKIPS or output_scale not in SCALES:
             raise UserError(
                 f"model.skip={skip} or model.output_scale={output_scale} is unknown; "
                 f"choose of {', '.join(SKIPS)} and of {', '.join(SCALES)}"
             )
+        made = features(channels=channels, size=size, frames=frames, width=width)
         self.width, self.skip, self.scaling = width, skip, output_scale
+        self.shape = made.tubelet, channels, size, size  # of what a step of the token grid shows
         self.time = TimeEmbedding(width)
-        self.text = nn.Linear(text_dim, width)
-        self.text_norm = nn.LayerNorm(width)
-        self.text_kv = nn.Linear(width, 2 * width)  # one for all readers, who read the same words
+        self.words = Words(text_dim, width)
         self.pooled = nn.Linear(text_dim, width)
-        self.null_token = nn.Parameter(torch.empty(width))
         self.null_pooled = nn.Parameter(torch.empty(width))
-        self.readers = nn.ModuleList(Reader(width, heads) for _ in range(readers))
-        self.plan_norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.plan = Plan(width, heads, readers)
+        self.queries = nn.Parameter(torch.empty(-(-frames // made.tubelet), width))
         self.plan_gate = nn.Linear(width, width)
-        self.summary = nn.Linear(width, width)
+        self.expected = nn.Linear(made.tubelet * made.patch**2 * channels, width)
         self.pairs = nn.ModuleList(Pair(width, heads, mlp, temporal_weight) for _ in range(pairs))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
@@ -91,9 +90,7 @@ class ViViT(nn.Module):
             self.output_scale = nn.Parameter(torch.empty(()))
         elif output_scale == "per_t":
             self.output_scale = nn.Linear(width, 1)
-        made = features(channels=channels, size=size, frames=frames, width=width)
-        pixels = made.tubelet * made.patch**2 * channels
-        self.outline = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, pixels))
+        self.outline = nn.Linear(width, made.tubelet * channels * size**2)
         self.initialise(gate)
         self.features = made  # it may hold a trained backbone, and has seen to its own beginning
 
@@ -108,9 +105,9 @@ class ViViT(nn.Module):
                 nn.init.zeros_(block.modulation[-1].weight)
                 for part in block.modulation[-1].bias.chunk(6)[2::3]:
                     nn.init.constant_(part, gate)
-        for layer in (self.modulation[-1], self.plan_gate, self.outline[-1]):
+        for layer in (self.modulation[-1], self.plan_gate, self.outline):
             nn.init.zeros_(layer.weight)
-        nn.init.normal_(self.null_token)  # the scale of tokens after their norm
+        nn.init.normal_(self.queries)
         nn.init.normal_(self.null_pooled, std=0.02)
         if self.scaling == "scalar":
             nn.init.constant_(self.output_scale, 0.5)
@@ -126,26 +123,16 @@ class ViViT(nn.Module):
             mask: (B, T), True where a frame is valid.
             drop: (B,) bool, True where the learned null takes the place of the text.
         """
-        text = getattr(cond, "text", cond)
-        tokens = self.text_norm(self.text(text.tokens))  # (B, L, W)
-        first = torch.arange(tokens.shape[1], device=drop.device) == 0
-        text_mask = torch.where(drop[:, None], first, text.mask)  # the null is one token
-        tokens = torch.where(drop[:, None, None], self.null_token, tokens) + places(text_mask, self.width)
-        kv = self.text_kv(tokens)
-        valid = self.steps(mask)  # (B, F)
-        where = space_places(self.features.rows, self.width, drop.device).expand(len(drop), -1, -1)  # (B, S, W)
-        h = torch.cat([where, places(valid, self.width)], dim=1)  # (B, S + F, W)
-        for reader in self.readers:
-            h = reader(h, kv, text_mask)
-        space, time = h.split([where.shape[1], valid.shape[1]], dim=1)
-        plan = self.plan_norm(space[:, None] + time[:, :, None])  # (B, F, S, W)
-        outline = join(self.outline(plan), self.features.tubelet, self.features.patch, self.features.rows)
+        text, valid = getattr(cond, "text", cond), self.steps(mask)  # (B, F)
+        words, heard = self.words(text.tokens, text.mask, drop)
+        step = torch.arange(valid.shape[1], device=drop.device).clamp(max=len(self.queries) - 1)  # beyond is padding
+        plan = self.plan(self.queries[step] + places(valid, self.width), words, heard)
+        outline = self.outline(plan).unflatten(-1, self.shape).flatten(1, 2)  # (B, T, C, H, W)
+        outline = outline.float() * F.pad(mask, (0, -mask.shape[1] % self.shape[0]))[..., None, None, None]
+        squares = cut(outline.detach(), self.features.tubelet, self.features.patch)
+        plan = plan[:, :, None] + self.expected(squares)  # (B, F, S, W)
         pooled = torch.where(drop[:, None], self.null_pooled, self.pooled(text.pooled))
-        return Context(
-            pooled + self.summary(self.plan_norm(space.mean(1))),
-            plan,
-            outline[:, : mask.shape[1]].float() * mask[..., None, None, None],
-        )
+        return Context(pooled, plan, outline[:, : mask.shape[1]])
 
     def forward(self, x: Tensor, t: Tensor, ctx: Context, mask: Tensor) -> Tensor:
         """Noisy videos → the network's raw output of the same shape.

@@ -109,3 +109,16 @@ def test_whitened_inputs_have_unit_variance_and_components_of_one_size(slow):
     assert sizes.max() > 100 * sizes.min()
     with pytest.raises(UserError, match="sees=all is unknown; choose noisy or whitened"):
         LinearSkip(Process("linear", 100), D, sees="all")
+
+
+@pytest.mark.parametrize("frames", [None, 8])
+def test_a_centre_is_what_the_estimate_is_taken_around(slow, frames):
+    """What is moved by a centre that is known is estimated as if it had never been moved."""
+    skip, x0, t = fitted(slow, 4, frames), torch.stack(slow[:3]).unflatten(2, (3, 2, 2)), torch.tensor([5, 40, 90])
+    mask, x_t = torch.ones(3, 8, dtype=torch.bool), noised(x0, t, skip.process)
+    centre = torch.randn(x0.shape, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    moved = x_t + skip.process.a(t).float().view(3, 1, 1, 1, 1) * centre.detach()
+    output = torch.randn(x0.shape, generator=torch.Generator().manual_seed(3))
+    alone, around = skip(x_t, t, mask), skip(moved, t, mask, centre)
+    torch.testing.assert_close(around.x0(output), alone.x0(output) + centre, atol=1e-4, rtol=1e-4)
+    assert not around.x0(output).requires_grad  # a centre has a loss of its own

@@ -10,6 +10,7 @@ from motion_lightning.data.batch import Batch
 from motion_lightning.data.datamodule import MotionDataModule
 from motion_lightning.diffusion.precondition import Plain
 from motion_lightning.diffusion.timesteps import StepRandom, Uniform, fixed_noise, fixed_timesteps
+from motion_lightning.errors import UserError
 from motion_lightning.lit.diffusion import DiffusionModule
 from motion_lightning.lit.losses import foot, velocity
 from motion_lightning.metrics.skill import FrameWiener, squared_error
@@ -184,8 +185,19 @@ def test_losses_are_float32_under_autocast(make_module, randomise, batch):
 def test_loss_that_is_not_a_number_stops_the_run(make_module, data, trainer):
     module = make_module()
     with torch.no_grad():
-        module.model.denoiser.null_token.fill_(torch.nan)
+        module.model.denoiser.words.null_token.fill_(torch.nan)
         module.model.denoiser.pooled.bias.fill_(torch.nan)
         module.model.denoiser.patches.out.bias.fill_(torch.nan)
     with pytest.raises(FloatingPointError, match="at step 0"):
         trainer(1, limit_val_batches=0).fit(module, data)
+
+
+def test_a_checkpoint_of_another_model_is_refused(make_module):
+    module = make_module()
+    weights = module.state_dict()
+    module.on_load_checkpoint({"state_dict": weights})
+    null = weights.pop("model.denoiser.words.null_token")
+    with pytest.raises(UserError, match="words.null_token is in the configured one alone"):
+        module.on_load_checkpoint({"state_dict": weights})
+    with pytest.raises(UserError, match="words.nought is in it alone"):
+        module.on_load_checkpoint({"state_dict": {**module.state_dict(), "model.denoiser.words.nought": null}})

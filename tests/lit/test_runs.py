@@ -128,7 +128,7 @@ class Weights(L.Callback):
         self.after = []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.after.append(pl_module.model.denoiser.null_token.detach().clone())
+        self.after.append(pl_module.model.denoiser.words.null_token.detach().clone())
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.999])
@@ -140,7 +140,7 @@ def test_average_warms_up(make_module, data, tmp_path, decay, trainer):
     for n, now in enumerate(weights.after[1:], start=1):
         keep = min(decay, (1 + n) / (10 + n))
         average = keep * average + (1 - keep) * now
-    torch.testing.assert_close(module.model.denoiser.null_token.detach().double(), average, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(module.model.denoiser.words.null_token.detach().double(), average, atol=1e-6, rtol=1e-5)
     assert (average - weights.after[-1]).abs().max() > 1e-4
 
 
@@ -153,13 +153,13 @@ def test_samples_come_from_averaged_weights(make_module, data, tiny_encoder, tmp
     callback = samples(tiny_encoder, tmp_path)
 
     def write(trainer, module):
-        seen.append(module.model.denoiser.null_token.detach().clone())
+        seen.append(module.model.denoiser.words.null_token.detach().clone())
 
     monkeypatch.setattr(callback, "write", write)
     module = make_module(cond_drop=0.5)
     trainer(2, (callback, ema, weights)).fit(module, data)
     assert len(seen) == 2
-    assert torch.equal(seen[1], module.model.denoiser.null_token)  # after the last step: the average
+    assert torch.equal(seen[1], module.model.denoiser.words.null_token)  # after the last step: the average
     assert not torch.equal(seen[1], weights.after[-1])
 
 

@@ -63,7 +63,7 @@ def test_every_parameter_gets_a_gradient_in_a_mixed_batch(cond, batch, randomise
 
 def test_nulls_are_learned_where_the_text_is_dropped(cond, batch, randomise):
     model, (x, t, mask) = randomise(make()), batch
-    nulls = {"null_token", "null_pooled"}
+    nulls = {"words.null_token", "null_pooled"}
     assert nulls <= dict(model.named_parameters()).keys()
     for dropped, learns in [(NONE, False), (torch.tensor([False, True, False]), True)]:
         model.zero_grad()
@@ -90,8 +90,8 @@ def test_null_has_the_scale_of_normalised_tokens(cond):
     """In front of a LayerNorm a small null would get an amplified gradient; here it comes after it."""
     torch.manual_seed(0)
     model = DiT(D, E, width=256, depth=1, heads=2)
-    tokens = model.text_norm(model.text(cond.tokens))
-    assert (model.null_token.std() / tokens.std()).item() == pytest.approx(1, abs=0.15)
+    tokens = model.words.norm(model.words.inp(cond.tokens))
+    assert (model.words.null_token.std() / tokens.std()).item() == pytest.approx(1, abs=0.15)
 
 
 def test_text_padding_changes_nothing(cond, batch, randomise):

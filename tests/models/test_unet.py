@@ -39,6 +39,7 @@ EVERY = [
     {"levels": 1},
     {"levels": 3},
     {"tokens": "vector", "text": "pooled"},
+    {"tokens": "vector", "text": "pooled", "readers": 0},
 ]
 
 
@@ -80,7 +81,7 @@ def test_widths_double_on_the_way_down_and_halve_on_the_way_up():
     shapes = [(block.project1.in_features, block.project1.out_features) for block in model.blocks]
     assert shapes == [(96, 192), (192, 384), (384, 384), (768, 192), (384, 96)]
     assert [layer.in_features for layer in model.time.mlp if isinstance(layer, nn.Linear)] == [128, 256]
-    assert model.text.out_features == 256 and model.place.shape == (22, 96)
+    assert model.words.inp.out_features == 256 and model.place.shape == (22, 96)
 
 
 @pytest.mark.parametrize("settings", EVERY)
@@ -96,7 +97,7 @@ def test_every_parameter_gets_a_gradient_whatever_is_dropped(randomise, settings
         model = unet(randomise, **settings)
         run(model, condition(), X, drop).square().sum().backward()
         assert all(parameter.grad is not None for parameter in model.parameters())
-        assert bool(model.null.grad.abs().sum() > 0) is any(drop)
+        assert bool(model.words.null_token.grad.abs().sum() > 0) is any(drop)
 
 
 def test_the_null_takes_the_place_of_every_text(randomise):
@@ -110,8 +111,8 @@ def test_the_null_takes_the_place_of_every_text(randomise):
 def test_the_null_has_the_scale_of_tokens():
     torch.manual_seed(0)
     model = PoseUNet(63, 22, E)
-    tokens = model.text_norm(model.text(condition().tokens[:1]))
-    assert 0.5 < (model.null.std() / tokens.std()).item() < 2
+    tokens = model.words.norm(model.words.inp(condition().tokens[:1]))
+    assert 0.5 < (model.words.null_token.std() / tokens.std()).item() < 2
 
 
 def test_words_beyond_the_mask_are_not_read(randomise):
@@ -147,6 +148,32 @@ def test_joints_look_at_each_other(randomise):
     assert (moved > 1e-4).all()
     assert sum(isinstance(m, JointAttention) for m in model.modules()) == 5
     assert not any(isinstance(m, JointAttention) for m in unet(randomise, tokens="vector").modules())
+
+
+def test_the_outline_is_of_the_text_alone_and_every_joint_sees_its_part(randomise):
+    model, cond, mask = unet(randomise), condition(), torch.ones(B, 1, dtype=torch.bool)
+    ctx = model.encode(cond, mask, torch.tensor([False, False, False, True]))
+    assert ctx.outline.shape == X.shape
+    for other, changed in [(cond._replace(pooled=-cond.pooled), False), (cond._replace(tokens=-cond.tokens), True)]:
+        outline = model.encode(other, mask, torch.tensor([False, False, False, True])).outline
+        assert bool((outline - ctx.outline)[:3].abs().max() > 1e-3) is changed
+        torch.testing.assert_close(outline[3], ctx.outline[3])  # the null's
+    numbers = []
+    hook = model.blocks[0].register_forward_pre_hook(lambda module, inputs: numbers.append(inputs[0]))
+    for joint in range(2):
+        moved = ctx.outline.clone()
+        moved.unflatten(-1, (21, 3))[:, :, joint] += 1
+        model(X, torch.ones(B), ctx._replace(outline=moved), mask)
+    hook.remove()
+    differ = (numbers[0] - numbers[1]).abs().amax((0, 2)) > 1e-4  # (22,) the root, which has no numbers, comes first
+    assert differ.tolist() == [False, True, True, *[False] * 19]
+
+
+def test_without_readers_there_is_no_outline(randomise):
+    model = unet(randomise, readers=0)
+    assert model.encode(condition(), torch.ones(B, 1, dtype=torch.bool), torch.full((B,), False)).outline is None
+    run(model, condition(), X).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("bound", [None, 2.0])

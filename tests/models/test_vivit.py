@@ -90,6 +90,16 @@ def test_output_lies_where_its_token_lies(features, randomise):
     assert upper_right > 2 * max(seen[step, 8:].mean(), seen[step, :8, :8].mean())
 
 
+def test_the_outline_is_of_the_text_alone_and_each_step_has_its_own_pictures(cond, batch, randomise):
+    model, (x, _, mask) = randomise(make()), batch
+    ctx = model.encode(cond, mask, NONE)
+    assert ctx.outline.shape == x.shape and not ctx.outline[~mask].any()
+    assert (model.encode(cond, mask, ~NONE).outline - ctx.outline).abs().amax((1, 2, 3, 4)).min() > 1e-3
+    with torch.no_grad():
+        model.outline.bias.add_(1)
+    torch.testing.assert_close(model.encode(cond, mask, NONE).outline, ctx.outline + mask[..., None, None, None])
+
+
 # ------------------------------------------------------------------------ settings
 
 

@@ -22,8 +22,8 @@ SAME = 0.2  # share of programs in which both hands do the same
 class Hand:
     """The movement of one hand. A speed or size that the movement does not have is None.
 
-    stay: no motion. circle: round a point before the chest. up_down, in_out: to and fro before the chest,
-    upright or from the side to the middle. wave: side to side beside the head. tap_head: from the chest to
+    stay: no motion. circle: round a point before the chest, outwards at the bottom. up_down, in_out: to and fro before
+    the chest, upright or from the side to the middle. wave: side to side beside the head. tap_head: from the chest to
     the head and back. raise: from the hip to the height of the head, once. push: towards the viewer and back.
     """
 

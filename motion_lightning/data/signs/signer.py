@@ -15,6 +15,7 @@ AMPLITUDE = {
     "up_down": {"small": 0.055, "normal": 0.100, "large": 0.165},
     "in_out": {"small": 0.045, "normal": 0.080, "large": 0.130},
 }
+EARLY = 1 / 16  # of a cycle, by which a movement is ahead or behind when a clip begins
 # Gloves: nothing else in the picture has more red and blue than green (left), or more blue than the rest (right).
 GLOVES = {"left": (226, 48, 138), "right": (38, 92, 226)}
 SKIN = ((247, 212, 186), (233, 188, 150), (214, 162, 118), (186, 130, 88), (146, 98, 64), (104, 70, 46), (78, 52, 36))
@@ -75,8 +76,8 @@ def move(program: SignProgram, signer: Signer, frames: int, fps: float, rng: np.
 def _track(hand: Hand, side: float, signer: Signer, time: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
     """Places (T, 2) and nearness (T,) of one hand."""
     rate = RATE[hand.speed or "normal"] * signer.pace * rng.uniform(0.97, 1.03)
-    phase = 2 * np.pi * rng.random()
-    angle, turn = 2 * np.pi * rate * time + phase, rng.choice([-1.0, 1.0])
+    phase = 2 * np.pi * rng.uniform(-EARLY, EARLY)
+    angle = 2 * np.pi * rate * time + phase
     amplitude = AMPLITUDE.get(hand.movement, {}).get(hand.size, 0) * rng.uniform(0.95, 1.05)
     liberty = rng.uniform(-0.012, 0.012, 2)
     x, y = np.full_like(time, 0.245), np.full_like(time, 0.62)  # before the chest
@@ -85,7 +86,7 @@ def _track(hand: Hand, side: float, signer: Signer, time: np.ndarray, rng) -> tu
     if hand.movement == "stay":
         x, y = (x - 0.005, y + 0.215) if rng.random() < 0.7 else (x, y + 0.04)
     elif hand.movement == "circle":
-        x, y = x + 0.01 + turn * amplitude * np.cos(angle), y + 0.01 + amplitude * np.sin(angle)
+        x, y = x + 0.01 + amplitude * np.sin(angle), y + 0.01 + amplitude * np.cos(angle)
     elif hand.movement == "up_down":
         y = y + 0.01 + amplitude * np.cos(angle)
     elif hand.movement == "in_out":
