@@ -82,9 +82,10 @@ def summary(scores: dict) -> str:
     ratio = [m / f for m, f, j in zip(bins["model"], bins["frame"], bins["judged"], strict=True) if j]
     verdict = "passed" if bins["passed"] else "FAILED"
     lines.append(f"skill   {verdict}: error {min(ratio):.2f} to {max(ratio):.2f} of the linear estimate's, by bin of t")
-    audit = scores["audit"]
-    losses = "  ".join(f"{name} {audit[name][0]:.4f}" for name in ("right", "null", "wrong"))
-    lines.append(f"audit   {'passed' if audit['passed'] else 'FAILED'}: {losses}")
+    audit = scores.get("audit")  # of a model that takes a condition
+    if audit:
+        losses = "  ".join(f"{name} {audit[name][0]:.4f}" for name in ("right", "null", "wrong"))
+        lines.append(f"audit   {'passed' if audit['passed'] else 'FAILED'}: {losses}")
     for group, table in scores.get("attributes", {}).items():
         shares = {name: row["model"] for name, row in table.items() if isinstance(row, dict)}
         cells = "  ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if share is not None)

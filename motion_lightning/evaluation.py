@@ -23,7 +23,7 @@ from motion_lightning.metrics.skill import (
 )
 from motion_lightning.pipeline import Diffusion, Sampling, by_frame
 from motion_lightning.tasks.task import Scoring, Shown, Task
-from motion_lightning.text.condition import rows
+from motion_lightning.text.condition import rows, swapped
 from motion_lightning.view.fragment import Fragment
 
 Progress = Callable[[Iterable], Iterable]
@@ -31,10 +31,11 @@ Progress = Callable[[Iterable], Iterable]
 
 @torch.no_grad()
 def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: int, progress: Progress = iter) -> dict:
-    """Skill per bin of t against linear estimates from training data, and the conditioning audit.
+    """Skill per bin of t against linear estimates from training data, and the audit of what takes a condition.
 
-    Every clip is noised once in every bin, with noise and timestep fixed by its index. The audit's wrong caption is
-    that of a clip with another program, or of the next clip where programs are not known.
+    Every clip is noised once in every bin, with noise and timestep fixed by its index. The audit's wrong caption, or
+    whatever the denoiser's null stands for, is that of a clip with another program, or of the next clip where programs
+    are not known.
     """
     codec, process = model.codec, model.process
     clips = encoded(codec, train, train.some())
@@ -44,13 +45,12 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
     stranger = strangers(split)
     for batch in progress(list(split.iter_batches(batch_size, multiple_of=1))):
         x0, mask = codec.encode(batch)
-        wrong = split.collate(
-            batch.info.clip.tolist(), [split.text_ids(stranger[i])[0] for i in batch.info.clip.tolist()]
-        )
+        others = split.collate([stranger[i] for i in batch.info.clip.tolist()], multiple_of=1)
+        wrong = swapped(batch.cond, others.cond, getattr(model.denoiser, "drops", ("text",)))
         contexts = {
             "right": model.encode(batch.cond, mask),
             "null": model.encode(batch.cond, mask, drop=True),
-            "wrong": model.encode(wrong.cond, mask),
+            "wrong": model.encode(wrong, mask),
         }
         eps = fixed_noise(batch.info.clip, x0)
 
@@ -66,10 +66,10 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
             linear = [error(estimate(x_t, t, mask)) for estimate in (frame, sequence)]
             snr = process.snr(t)
             bins.update(t, process.steps, [e * snr for e in (errors["right"], *linear)])
-    return {
-        "skill": skill(bins.compute(), process),
-        "audit": audit(*(np.concatenate(losses[name]) for name in ("right", "null", "wrong"))),
-    }
+    scores = {"skill": skill(bins.compute(), process)}
+    if getattr(model.denoiser, "reads", True):  # an unconditional model was not asked to listen
+        scores["audit"] = audit(*(np.concatenate(losses[name]) for name in ("right", "null", "wrong")))
+    return scores
 
 
 def strangers(split: Split) -> list[int]:

@@ -14,7 +14,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.skill import BinnedError, FrameWiener
 from motion_lightning.pipeline import Diffusion, by_frame
-from motion_lightning.text.condition import text_of, with_text
+from motion_lightning.text.condition import rows, swapped
 
 
 class Loss(NamedTuple):
@@ -147,13 +147,13 @@ class DiffusionModule(L.LightningModule):
         def error(x0_hat: Tensor) -> Tensor:
             return sum(codec.errors((x0_hat - x0).square(), mask, batch).values())
 
-        text = text_of(batch.cond)
-        wrong = type(text)(*(part.roll(1, 0) for part in text))
+        others = rows(batch.cond, torch.arange(len(x0)).roll(1).tolist())
+        wrong = swapped(batch.cond, others, getattr(self.model.denoiser, "drops", ("text",)))
         losses = {}
         for name, cond, drop in [
             ("right", batch.cond, False),
             ("null", batch.cond, True),
-            ("wrong", with_text(batch.cond, wrong), False),
+            ("wrong", wrong, False),
         ]:
             ctx = self.model.encode(cond, mask, drop)
             losses[name] = error(self.model.predict(x_t, t, ctx, mask))

@@ -18,7 +18,7 @@ class Pose2Video(nn.Module):
     own and a last layer that starts at zero (L. Zhang et al., Adding Conditional Control to Text-to-Image Diffusion
     Models, 2023). Either way they are part of the plan, and so of the outline E[x0 | text, pose].
 
-    The null condition is of the text alone: the pose stays, so that guidance strengthens what only the text says.
+    The null condition knows neither text nor pose: a learned vector stands where tokens of the pose would.
 
     Args:
         channels, size, frames: C, H = W and T of the videos.
@@ -27,6 +27,8 @@ class Pose2Video(nn.Module):
         pose_channels: of the skeleton's pictures.
         vivit: everything else, of :class:`~motion_lightning.models.vivit.ViViT`.
     """
+
+    drops = ("text", "pose")  # what the null takes the place of
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Pose2Video(nn.Module):
         width, heads = self.video.width, vivit.get("heads", 4)
         step, patch = self.video.features.tubelet, self.video.features.patch
         self.pose = nn.Conv3d(pose_channels, width, (step, patch, patch), (step, patch, patch))
+        self.null_pose = nn.Parameter(torch.zeros(width))
         self.branch = nn.ModuleList(Pair(width, heads, vivit.get("mlp", 4.0), 1.0) for _ in range(branch))
         self.join = nn.Linear(width, width) if branch else nn.Identity()
         self.outline = nn.Linear(width, step * patch**2 * channels)  # what the pose adds to that of the text
@@ -69,13 +72,14 @@ class Pose2Video(nn.Module):
         Args:
             cond: ``text``, and ``pose`` (B, T or more, C, H, W) in [-1, 1].
             mask: (B, T), True where a frame is valid.
-            drop: (B,) bool, True where the learned null takes the place of the text; the pose stays.
+            drop: (B,) bool, True where the learned null takes the place of text and pose.
         """
         ctx = self.video.encode(cond.text, mask, drop)
         features, frames = self.video.features, mask.shape[1]
         pose = F.pad(cond.pose, (0, 0) * 3 + (0, max(0, frames - cond.pose.shape[1])))[:, :frames]
         pose = F.pad(pose * mask[..., None, None, None], (0, 0) * 3 + (0, -frames % features.tubelet))
         h = self.pose(pose.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)  # (B, F, S, W)
+        h = torch.where(drop[:, None, None, None], self.null_pose, h)
         if self.branch:
             h = h + space_places(features.rows, self.video.width, h.device)
             h = h + sinusoid(torch.arange(h.shape[1], device=h.device), self.video.width)[:, None]

@@ -29,8 +29,9 @@ class ViViT(nn.Module):
 
     The text is read once, by a few tokens that know nothing but their place in time. Read out alone, each by a linear
     layer to whole pictures, they are an outline of x0, E[x0 | text]; cut up as the video is, it is the plan that is
-    added to the tokens of the noisy video. An outline token by token learns ten times slower: what a hand does is one
-    fact, and most squares show none.
+    added to the tokens of the noisy video. An outline token by token, from the sum of a place and a time, learned far
+    slower: after 600 steps of the reading alone it left .94 of the variance of drawn signs, this one .80, of .68 to .71
+    that no text tells.
 
     Args:
         channels, size, frames: C, H = W and T of the videos.

@@ -24,6 +24,11 @@ def with_text(cond: Any, text: TextCond) -> Any:
     return cond._replace(text=text) if hasattr(cond, "text") else text
 
 
+def swapped(cond: Any, other: Any, fields: Sequence[str] = ("text",)) -> Any:
+    """The condition with these fields of another one; of a text alone, the other one."""
+    return cond._replace(**{name: getattr(other, name) for name in fields}) if hasattr(cond, "text") else other
+
+
 def rows(cond: Any, index: Sequence[int] | slice) -> Any:
     """Those rows of a condition: tensors, None, and named tuples of such."""
     if cond is None:

@@ -197,7 +197,7 @@ def test_a_checkpoint_of_another_model_is_refused(make_module):
     weights = module.state_dict()
     module.on_load_checkpoint({"state_dict": weights})
     null = weights.pop("model.denoiser.words.null_token")
-    with pytest.raises(UserError, match="words.null_token is in the configured one alone"):
+    with pytest.raises(UserError, match=r"words\.null_token is in the configured one alone"):
         module.on_load_checkpoint({"state_dict": weights})
-    with pytest.raises(UserError, match="words.nought is in it alone"):
+    with pytest.raises(UserError, match=r"words\.nought is in it alone"):
         module.on_load_checkpoint({"state_dict": {**module.state_dict(), "model.denoiser.words.nought": null}})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.signs.corpus import SignVideoCorpus
-from motion_lightning.data.signs.program import HANDS, MOVEMENTS, PERIODIC, SIZED, SignProgram, sample_program
+from motion_lightning.data.signs.program import HANDS, MOVEMENTS, PERIODIC, SIZED, Hand, SignProgram, sample_program
 from motion_lightning.data.signs.sentences import PHRASES, SIZES, SPEEDS, sentences
 from motion_lightning.data.signs.signer import make_signer, move
 from motion_lightning.data.store import Store
@@ -60,6 +60,21 @@ def test_hands_stay_in_the_picture_on_their_own_side(seed, size):
     assert (np.abs(places[..., 0]) + signer.hand < 0.5).all()
     assert (places[:, 0, 0] > 0).all() and (places[:, 1, 0] < 0).all()  # the signer's left is on the right
     assert (places[..., 1] > 0.1).all() and (places[..., 1] < 0.95).all()
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_what_a_text_says_is_where_hands_begin(seed):
+    """No phase that only chance knows: strokes begin low, circles too, and then outwards, on both sides."""
+    rng = np.random.default_rng(seed)
+    for movement in ("up_down", "circle"):
+        hand = Hand(movement, "slow", "large")
+        places = move(SignProgram(hand, hand), make_signer(seed % 30), 32, 8.0, rng).places  # (T, 2, 2)
+        high, low = places[..., 1].min(0), places[..., 1].max(0)
+        assert (places[0, :, 1] > low - 0.05 * (low - high)).all()
+        if movement == "circle":
+            outwards = (places[2] - places[0])[:, 0] * (1, -1)
+            assert (outwards > 0).all()
 
 
 @settings(max_examples=40, deadline=None)
