@@ -78,8 +78,8 @@ def test_a_branch_adds_nothing_at_the_start_and_then_learns(cond, noisy):
     model = make(1)
     ctx, alone = model.encode(cond, MASK, NONE), model.video.encode(cond.text, MASK, NONE)
     torch.testing.assert_close(ctx.plan, alone.plan)
-    nn.init.normal_(model.outline.weight)  # else nothing reaches the plan yet
-    (model.encode(cond, MASK, NONE).outline - 1).square().mean().backward()
+    nn.init.normal_(model.video.features.out.weight)  # else nothing comes out yet
+    model(*noisy, model.encode(cond, MASK, NONE), MASK).square().mean().backward()
     assert model.join.weight.grad.abs().sum() > 0
 
 
