@@ -46,7 +46,7 @@ class Module(L.LightningModule):
         self.model = pose_model()
 
     def training_step(self, batch, index):
-        return self.model.denoiser.null.square().mean()
+        return self.model.denoiser.words.null_token.square().mean()
 
     def validation_step(self, batch, index):
         pass
