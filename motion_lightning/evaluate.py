@@ -81,7 +81,10 @@ def summary(scores: dict) -> str:
     bins = scores["skill"]
     ratio = [m / f for m, f, j in zip(bins["model"], bins["frame"], bins["judged"], strict=True) if j]
     verdict = "passed" if bins["passed"] else "FAILED"
-    lines.append(f"skill   {verdict}: error {min(ratio):.2f} to {max(ratio):.2f} of the linear estimate's, by bin of t")
+    said = "no bin of t is noisy enough to be judged"
+    if ratio:
+        said = f"error {min(ratio):.2f} to {max(ratio):.2f} of the linear estimate's, by bin of t"
+    lines.append(f"skill   {verdict}: {said}")
     audit = scores.get("audit")  # of a model that takes a condition
     if audit:
         losses = "  ".join(f"{name} {audit[name][0]:.4f}" for name in ("right", "null", "wrong"))

@@ -137,14 +137,17 @@ class BinnedError(Metric):
 
 
 def skill(bins: dict[str, Tensor], process: Process) -> dict:
-    """Table of the bins: which are judged (any t with SNR ≤ 10); does the model beat the frame filter?"""
+    """Table of the bins: which are judged (any t with SNR ≤ 10); does the model beat the frame filter?
+
+    A process whose data never drown in noise has no bin to be judged by, and does not pass.
+    """
     is_judged = [bool(part.any()) for part in judged(process).chunk(BINS)]
     below = [bool(m < f) for m, f in zip(bins["model"], bins["frame"], strict=True)]
     return {
         "bins": list(range(BINS)),
         **{name: [float(v) for v in values] for name, values in bins.items()},
         "judged": is_judged,
-        "passed": all(b for b, j in zip(below, is_judged, strict=True) if j),
+        "passed": any(is_judged) and all(b for b, j in zip(below, is_judged, strict=True) if j),
     }
 
 

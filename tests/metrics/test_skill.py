@@ -153,6 +153,8 @@ def test_skill_needs_every_judged_bin():
         assert table["model"][number] == pytest.approx(0.6)
     model[-1] = torch.nan  # a bin that saw nothing proves nothing
     assert not skill({"model": model, "frame": frame}, PROCESS)["passed"]
+    clean = skill({"model": 0.1 * frame, "frame": frame}, Process("linear", 1000, cumulative=False))
+    assert not any(clean["judged"]) and not clean["passed"]  # nor does a process that has no noise to judge by
 
 
 def losses(null: float, wrong: float, n: int = 400) -> tuple[np.ndarray, ...]:
