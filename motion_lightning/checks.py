@@ -37,6 +37,17 @@ def too_many_steps(cfg: DictConfig) -> None:
         raise UserError(f"sampler.steps={steps} is not within the diffusion.process.steps={there} that there are")
 
 
+def first_steps(cfg: DictConfig) -> None:
+    """A sampler may not walk on every path: two steps, with nothing to denoise, tell."""
+    import torch
+
+    from motion_lightning.diffusion.samplers import spaced
+
+    sampling, process = instantiate(cfg.sampler), instantiate(cfg.diffusion.process)
+    timesteps = spaced(process, sampling.steps, sampling.spacing)[:2]
+    sampling.sampler(lambda x, t: x, torch.zeros(1, 1, 1), process, timesteps, noise=torch.zeros_like)
+
+
 def uneven_batch(cfg: DictConfig) -> None:
     """Every device takes an equal share of the global batch."""
     devices, nodes = cfg.trainer.devices, cfg.trainer.get("num_nodes", 1)
@@ -102,6 +113,7 @@ def scenes(cfg: DictConfig) -> None:
 CHECKS = (
     untrained_null,
     too_many_steps,
+    first_steps,
     uneven_batch,
     devices_of_a_sweep,
     prompts_alone,

@@ -31,6 +31,11 @@ def refusal(monkeypatch, capsys, tmp_path):
     [
         (["training.cond_drop=0"], ["sampler.guidance=2", "training.cond_drop=0"]),
         (["sampler.steps=2000"], ["sampler.steps=2000", "diffusion.process.steps=1000"]),
+        (["sampler.spacing=cosine"], ["sampler.spacing=cosine", "trailing"]),
+        (
+            ["sampler=heun", "sampler.sampler.along=eps", "diffusion=plain", "diffusion.process.schedule=flow"],
+            ["sampler.sampler.along=eps", "velocity"],
+        ),
         (["trainer=ddp", "loader.batch_size=33"], ["loader.batch_size=33", "trainer.devices=2"]),
         (["trainer.devices=4", "+trainer.num_nodes=3"], ["loader.batch_size=32", "3 times trainer.devices=4"]),
         (["-m", "trainer=ddp", "seed=1"], ["trainer.devices=2", "-m"]),

@@ -173,7 +173,7 @@ def spaced(process: Process | int, n: int, spacing: str = "trailing", rho: float
     elif spacing == "karras" and isinstance(process, Process):
         chosen = _karras(process, n, rho)
     else:
-        raise UserError(f"unknown spacing {spacing!r}; choose one of {', '.join(SPACINGS)}")
+        raise UserError(f"sampler.spacing={spacing} is unknown; choose one of {', '.join(SPACINGS)}")
     return torch.from_numpy(chosen.astype(np.int64))
 
 
