@@ -21,8 +21,13 @@ from typing import NamedTuple
 FEW = ["train=24", "val=6", "test=4"]
 CORPUS = [f"data.corpus.{few}" for few in FEW]
 MOTIONS = [*CORPUS, "data.corpus.workers=0"]
+BY_LOSS = [
+    "training.timesteps._target_=motion_lightning.diffusion.timesteps.LossAware",
+    *("+training.timesteps.history=1", "diffusion.process.steps=4"),  # known after the first step
+]
 MODELS = {
     "dit": ["model=dit_xs", *MOTIONS],
+    "dit, timesteps by loss": ["model=dit_xs", *BY_LOSS, *MOTIONS],
     "mdm": ["model=mdm", "model.width=32", "model.depth=2", "model.ff=64", *MOTIONS],
     "unet1d": ["model=unet1d", "model.width=32", "model.multiples=[1,1]", *MOTIONS],
     "unet": ["model=unet", "model.width=16", *(f"data.motions.corpus.{few}" for few in [*FEW, "workers=0"])],

@@ -90,11 +90,10 @@ class DiffusionModule(L.LightningModule):
         squared = (x0_hat - x0).square() if self.space == "x0" else (output - view.target(x0)).square()
         errors = codec.errors(squared, mask, batch)
         parts = {name: (self.weights[t] * importance * error).mean() for name, error in errors.items()}
-        if (
-            getattr(ctx, "outline", None) is not None
-        ):  # with a weight of 0 as well: DDP wants every parameter in the graph
-            outline = codec.errors((ctx.outline - x0).square(), mask, batch)
-            parts["outline"] = self.outline_weight * sum(outline.values()).mean()
+        outline = getattr(ctx, "outline", None)
+        if outline is not None:  # with a weight of 0 as well: DDP wants every parameter in the graph
+            missed = codec.errors((outline - x0).square(), mask, batch)
+            parts["outline"] = self.outline_weight * sum(missed.values()).mean()
         certain = self.model.process.alpha_bar_at(t).float()  # x0_hat is a blur where noise prevails
         for name, extra in self.losses.items():
             parts[name] = extra["weight"] * (certain * extra["loss"](codec, x0_hat, x0, mask, batch)).mean()
