@@ -189,8 +189,7 @@ def draw(entry: Entry, clips: int) -> tuple[Fragment, Fragment, float]:
 
     source = entry.scores["provenance"]
     run = load_run(entry.folder, Path(source["checkpoint"]).stem)
-    model, task, sampling = run.model, instantiate(run.config["task"]), instantiate(run.config["sampler"])
-    sampling = sampling._replace(steps=source["steps"], guidance=source["guidance"])
+    model, task, sampling = run.model, instantiate(run.config["task"]), instantiate(run.config["sampler"]).but(source)
     part = open_data(run.config, run.config["store"]).split(source["data"].split()[-1])
     shown = min(clips, len(part))
     chosen = [i * len(part) // shown for i in range(shown)]

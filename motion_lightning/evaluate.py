@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 @main("evaluate")
 def evaluate(cfg: DictConfig) -> None:
     """Score one run; the arguments are those of :func:`evaluate_run`."""
-    evaluate_run(cfg.run, **instantiate(cfg.scoring), overrides={k: cfg[k] for k in ("steps", "guidance")})
+    evaluate_run(cfg.run, **instantiate(cfg.scoring), overrides=cfg)
 
 
 def evaluate_run(
@@ -26,7 +27,7 @@ def evaluate_run(
     batch_size: int = 128,
     seed: int = 0,
     shown: int = 12,
-    overrides: dict | None = None,
+    overrides: Mapping | None = None,
 ) -> Path:
     """Skill, audit and what its task measures of a run on a split, into its evaluation.json and report.html.
 
@@ -34,7 +35,8 @@ def evaluate_run(
         run: run folder or checkpoint.
         clips: at most so many clips of the split; None takes all.
         shown: samples in the report.
-        overrides: of the run's sampling: steps, guidance; None keeps what the run was configured with.
+        overrides: of the run's sampling: steps, guidance, interval, rescale; None keeps what the run was configured
+            with.
 
     Returns:
         The report's path.
@@ -48,8 +50,7 @@ def evaluate_run(
     loaded = load_run(run, checkpoint)
     store = open_data(loaded.config, loaded.config["store"])
     encoder = instantiate(loaded.config["text_encoder"])
-    sampling = instantiate(loaded.config["sampler"])
-    sampling = sampling._replace(**{k: v for k, v in (overrides or {}).items() if v is not None})
+    sampling = instantiate(loaded.config["sampler"]).but(overrides or {})
     result = score_run(
         loaded.model, instantiate(loaded.config["task"]), store, encoder, sampling, split=split, clips=clips,
         batch_size=batch_size, seed=seed, shown=shown, progress=partial(tqdm, leave=False),
@@ -65,6 +66,8 @@ def evaluate_run(
         "sampler": getattr(getattr(sampling.sampler, "func", sampling.sampler), "__name__", "sampler"),
         "steps": sampling.steps,
         "guidance": sampling.guidance,
+        "interval": sampling.interval and [*sampling.interval],
+        "rescale": sampling.rescale,
         "seed": seed,
     }
     part = loaded.folder / "evaluation.part"

@@ -1,6 +1,6 @@
 """The one path from a condition to a sample. Training, callbacks and commands call it; no trainer, no config here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,11 @@ class Sampling(NamedTuple):
     spacing: str = "trailing"
     interval: tuple[float, float] | None = None  # of sigma = s / a, outside which nothing guides
     rescale: float = 0.0  # of the guided prediction's deviation towards the conditional one's
+
+    def but(self, settings: Mapping) -> "Sampling":
+        """The same with such steps, guidance, interval and rescale as ``settings`` have and are not None."""
+        names = ("steps", "guidance", "interval", "rescale")
+        return self._replace(**{name: settings[name] for name in names if settings.get(name) is not None})
 
 
 class Diffusion(nn.Module):

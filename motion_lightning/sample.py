@@ -36,10 +36,7 @@ def sample(cfg: DictConfig) -> None:
 
     run = load_run(cfg.run, cfg.checkpoint)
     model, task = run.model, instantiate(run.config["task"])
-    sampling = instantiate(run.config["sampler"])
-    sampling = sampling._replace(
-        **{key: cfg[key] for key in ("steps", "guidance", "interval", "rescale") if cfg[key] is not None}
-    )
+    sampling = instantiate(run.config["sampler"]).but(cfg)
     one, caption, length, shown = edited(cfg, run, task) if cfg.edit else condition(cfg, run, task)
     edit, keep = None, None
     if cfg.edit:

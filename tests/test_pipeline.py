@@ -138,3 +138,11 @@ print([name for name in ("lightning", "hydra", "omegaconf", "wandb", "transforme
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_commands_change_only_the_settings_that_they_were_given():
+    configured = Sampling(ddim, 10, 2.0, interval=(0.5, 4.0), rescale=0.3)
+    assert configured.but({"steps": None, "guidance": 0.0, "rescale": None}) == configured._replace(guidance=0.0)
+    assert configured.but({"rescale": 0.0, "interval": [1.0, 2.0], "sampler": "ddpm"}) == configured._replace(
+        rescale=0.0, interval=[1.0, 2.0]
+    )

@@ -32,7 +32,11 @@ def posterior(x_t, a, s, pictures, h):
 
 def table(widths: tuple[float, ...]) -> dict[float, list[float]]:
     """Error of each h over that of h = 1, by bin."""
-    x0 = torch.stack([torch.from_numpy(clip.features).double().flatten() for clip in DigitsCorpus(only=4).clips()]) / 127.5 - 1
+    x0 = (
+        torch.stack([torch.from_numpy(clip.features).double().flatten() for clip in DigitsCorpus(only=4).clips()])
+        / 127.5
+        - 1
+    )
     process, random = Process("linear", 1000), torch.Generator().manual_seed(0)
     fold = torch.randperm(len(x0), generator=random) % FOLDS
     total = {h: torch.zeros(BINS) for h in (*widths, 1.0)}
