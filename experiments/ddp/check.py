@@ -21,9 +21,9 @@ from typing import NamedTuple
 FEW = ["train=24", "val=6", "test=4"]
 CORPUS = [f"data.corpus.{few}" for few in FEW]
 MOTIONS = [*CORPUS, "data.corpus.workers=0"]
-BY_LOSS = [
+BY_LOSS = [  # every timestep has a loss after the first step
     "training.timesteps._target_=motion_lightning.diffusion.timesteps.LossAware",
-    *("+training.timesteps.history=1", "diffusion.process.steps=4"),  # known after the first step
+    *("+training.timesteps.history=1", "diffusion.process.schedule=cosine", "diffusion.process.steps=4"),
 ]
 MODELS = {
     "dit": ["model=dit_xs", *MOTIONS],
