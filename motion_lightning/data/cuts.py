@@ -10,7 +10,8 @@ import numpy as np
 
 from motion_lightning.data.embedding import write_embeddings
 from motion_lightning.data.ragged import RaggedWriter
-from motion_lightning.data.store import Store, TextCache, Texts
+from motion_lightning.data.store import Store
+from motion_lightning.data.texts import TextCache, Texts
 from motion_lightning.errors import UserError
 from motion_lightning.text import first_action, tagging
 from motion_lightning.text.encoders import TextEncoder

@@ -14,6 +14,7 @@ from motion_lightning.data.batch import Batch, Info, TextCond
 from motion_lightning.data.clip import SPLITS
 from motion_lightning.data.ragged import DATA, ENDS, Ragged
 from motion_lightning.data.statistics import Stats
+from motion_lightning.data.texts import TextCache
 from motion_lightning.errors import UserError
 
 VERSION = 2  # of the files below; a store of another version is prepared anew
@@ -37,7 +38,7 @@ class Store:
         self,
         path: Path,
         manifest: dict[str, Any],
-        texts: "TextCache | None" = None,
+        texts: TextCache | None = None,
         condition: Callable[["Split", Sequence[int], TextCond], Any] | None = None,
     ):
         self.path, self.manifest, self.condition = path, manifest, condition
@@ -68,7 +69,7 @@ class Store:
                 raise UserError(f"{path / name} is missing or cut; {again}")
         return cls(path, manifest)
 
-    def with_texts(self, texts: "TextCache") -> "Store":
+    def with_texts(self, texts: TextCache) -> "Store":
         """The same store that gives a model other texts, as many as there are captions."""
         return Store(self.path, self.manifest, texts, self.condition)
 
@@ -130,7 +131,7 @@ class Store:
         }
 
 
-def _opened(path: Path, texts: "TextCache | None", condition: Callable | None) -> Store:
+def _opened(path: Path, texts: TextCache | None, condition: Callable | None) -> Store:
     store = Store.open(path).with_condition(condition)
     return store.with_texts(texts) if texts else store
 
@@ -227,69 +228,6 @@ class Split:
         order = range(len(self)) if order is None else order
         for start in range(0, len(order), batch_size):
             yield self.collate(order[start : start + batch_size], max_frames=max_frames, multiple_of=multiple_of)
-
-
-class Texts(Sequence):
-    """The different texts of a folder."""
-
-    def __init__(self, path: Path):
-        self._texts = Ragged(path, "texts", np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __getitem__(self, i: int) -> str:
-        return self._texts.text(i)
-
-
-class TextCache(Texts):
-    """The different captions of a corpus and their embeddings, kept in half precision."""
-
-    def __init__(self, path: Path, width: int):
-        super().__init__(path)
-        self._tokens = Ragged(path, "tokens", np.float16, [width])
-        self._pooled = Ragged(path, "pooled", np.float16, [width])
-        self.path, self.width = path, width
-
-    def __reduce__(self):
-        return TextCache, (self.path, self.width)
-
-    def pos(self, i: int) -> str:
-        """Parts of speech as the corpus came with them, "a/DET man/NOUN kick/VERB"; else empty."""
-        return self._pos.text(i)
-
-    def lookup(self, text: str) -> int | None:
-        """Index of a text; None where the corpus does not have it."""
-        return self._index.get(text.strip())
-
-    def tokens(self, i: int) -> np.ndarray:
-        """(L, E) float16."""
-        return self._tokens[i]
-
-    def pooled(self, i: int) -> np.ndarray:
-        """(E,) float16."""
-        return self._pooled.data[i]
-
-    def cond(self, texts: Sequence[int]) -> TextCond:
-        """The embeddings of several texts, padded to the longest, float32."""
-        rows = [self.tokens(i) for i in texts]
-        tokens = np.zeros((len(rows), max(map(len, rows)), self.width), np.float16)  # torch is quick to widen them
-        for to, row in zip(tokens, rows, strict=True):
-            to[: len(row)] = row
-        lengths = torch.tensor([len(row) for row in rows])
-        return TextCond(
-            tokens=torch.from_numpy(tokens).float(),  # (B, L, E)
-            mask=torch.arange(tokens.shape[1]) < lengths[:, None],  # (B, L)
-            pooled=torch.from_numpy(np.stack([self.pooled(i) for i in texts])).float(),  # (B, E)
-        )
-
-    @cached_property
-    def _pos(self) -> Ragged:
-        return Ragged(self.path, "pos", np.uint8)
-
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {self[i]: i for i in range(len(self))}
 
 
 def file_sha256(path: Path) -> str:

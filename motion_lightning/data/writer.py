@@ -20,7 +20,8 @@ from motion_lightning.data.embedding import write_embeddings
 from motion_lightning.data.fitness import shapes_of, tidy, unfit
 from motion_lightning.data.ragged import Ragged, RaggedWriter
 from motion_lightning.data.statistics import frame_statistics
-from motion_lightning.data.store import CLIP_FILES, VERSION, Texts, data_files, extra_file, file_sha256
+from motion_lightning.data.store import CLIP_FILES, VERSION, data_files, extra_file, file_sha256
+from motion_lightning.data.texts import Texts
 from motion_lightning.errors import UserError
 from motion_lightning.motion.features import layout
 from motion_lightning.text.encoders import TextEncoder
