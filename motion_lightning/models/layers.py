@@ -20,6 +20,12 @@ def sinusoid(position: Tensor, width: int, period: float = 10_000.0) -> Tensor:
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
+def waves(position: Tensor, width: int) -> Tensor:
+    """``sinusoid`` in the order of Vaswani et al. 2017: sines in even columns, cosines in odd ones."""
+    cosine, sine = sinusoid(position, width).chunk(2, dim=-1)
+    return torch.stack([sine, cosine], dim=-1).flatten(-2)
+
+
 def places(valid: Tensor, width: int) -> Tensor:
     """(B, N) → (B, N, W): each token's distance from the start and from the end; motions and sentences have both."""
     start = torch.arange(valid.shape[1], device=valid.device)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
-from motion_lightning.models.layers import SelfAttention, sinusoid
+from motion_lightning.models.layers import SelfAttention, waves
 
 NULLS = ("learned", "zero")
 
@@ -113,9 +113,3 @@ class MDM(nn.Module):
         for block in self.blocks:
             h = block(h, valid)
         return self.out(h[:, 1:])
-
-
-def waves(position: Tensor, width: int) -> Tensor:
-    """``sinusoid`` in the order of Vaswani et al. 2017: sines in even columns, cosines in odd ones."""
-    cosine, sine = sinusoid(position, width).chunk(2, dim=-1)
-    return torch.stack([sine, cosine], dim=-1).flatten(-2)
