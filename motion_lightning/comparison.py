@@ -193,7 +193,7 @@ def draw(entry: Entry, clips: int) -> tuple[Fragment, Fragment, float]:
     part = open_data(run.config, run.config["store"]).split(source["data"].split()[-1])
     shown = min(clips, len(part))
     chosen = [i * len(part) // shown for i in range(shown)]
-    lengths = [model.codec.length(int(part.lengths[i])) for i in chosen]
+    lengths = [int(part.lengths[i]) for i in chosen]
     cond = part.collate(chosen).cond
     model.sample(cond, lengths, sampling._replace(steps=1))  # the first call of all is slow
     begun = time.perf_counter()
@@ -201,5 +201,5 @@ def draw(entry: Entry, clips: int) -> tuple[Fragment, Fragment, float]:
     seconds = (time.perf_counter() - begun) / len(chosen)
     given = [(part.captions(i)[0], "", part.collate([i]).cond) for i in chosen]
     made = [Shown(x, *condition) for x, condition in zip(samples, given, strict=True)]
-    real = [Shown(x, *c, real=True) for x, c in zip(encoded(model.codec, part, chosen), given, strict=True)]
+    real = [Shown(x, *c, real=True) for x, c in zip(encoded(model.sample_codec, part, chosen), given, strict=True)]
     return task.look(model, made), task.look(model, real), seconds

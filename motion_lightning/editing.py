@@ -39,6 +39,8 @@ def edited(cfg: Mapping[str, Any], run: Run, task: Task) -> tuple[TextCond, str,
     kind, prompt = cfg["edit"], cfg["prompt"]
     if not task.prompts:
         raise UserError(f"edit={kind} is for runs whose condition is a text; that of {run.folder} is more")
+    if run.model.sample_codec is not run.model.codec:
+        raise UserError(f"edit={kind} keeps frames, and the model of {run.folder} makes latents of whole clips")
     source = find_source(run, cfg["source"])
     keep = kept(kind, run.model.codec, len(source.x), cfg["keep"])
     caption = source.caption if prompt is None else str(prompt)

@@ -98,7 +98,7 @@ def sample_split(
     done: list[Tensor] = [torch.empty(0)] * len(order)
     for k in progress(range(0, len(order), batch_size)):
         part = order[k : k + batch_size]
-        lengths = [model.codec.length(int(split.lengths[i])) for i in part]
+        lengths = [int(split.lengths[i]) for i in part]
         samples = model.sample(split.collate(part).cond, lengths, sampling, seed=seed * 100_003 + k)
         for i, x in zip(part, samples, strict=True):
             done[i] = x
@@ -108,7 +108,7 @@ def sample_split(
 def sample_conditions(
     model: Diffusion, sampling: Sampling, batch_size: int, cond: Any, lengths: Sequence[int], seed: int
 ) -> list[Tensor]:
-    """x (T, *shape) of one sample per condition, at lengths in frames of x."""
+    """x (T, *shape) of one sample per condition, at lengths in frames."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     done: list[Tensor] = [torch.empty(0)] * len(order)
     for k in range(0, len(order), batch_size):
@@ -152,7 +152,7 @@ def score_run(
 def beside_real(model: Diffusion, part: Split, samples: Sequence[Tensor], chosen: Sequence[int]) -> list[Shown]:
     """Samples of some clips of a split, each with the real clip."""
     views = []
-    for i, real in zip(chosen, encoded(model.codec, part, list(chosen)), strict=True):
+    for i, real in zip(chosen, encoded(model.sample_codec, part, list(chosen)), strict=True):
         caption, cond = part.captions(i)[0], part.collate([i]).cond
         views += [Shown(samples[i], caption, "sample", cond), Shown(real, caption, "real", cond, real=True)]
     return views

@@ -22,6 +22,7 @@ class Sampling(NamedTuple):
     spacing: str = "trailing"
     interval: tuple[float, float] | None = None  # of sigma = s / a, outside which nothing guides
     rescale: float = 0.0  # of the guided prediction's deviation towards the conditional one's
+    window: int = 0  # frames that shorter clips are sampled at, and cut: for models that learned to see padding
 
     def but(self, settings: Mapping) -> "Sampling":
         """The same with such steps, guidance, interval and rescale as ``settings`` have and are not None."""
@@ -39,6 +40,11 @@ class Diffusion(nn.Module):
     @property
     def process(self):
         return self.precondition.process
+
+    @property
+    def sample_codec(self) -> nn.Module:
+        """The codec that samples are of: its own, or the one within latents of whole clips, which are decoded."""
+        return self.codec.codec if hasattr(self.codec, "finish") else self.codec
 
     def encode(self, cond, mask: Tensor, drop: Tensor | bool = False):
         """Condition and frame mask (B, T) → context; ``drop`` (B,) or one bool puts the null condition in."""
@@ -70,18 +76,19 @@ class Diffusion(nn.Module):
 
         Args:
             cond: B conditions.
-            lengths: B numbers of frames of x.
+            lengths: B numbers of frames of the clips.
             seed: of the noise; sample i depends on (seed, i) and its length alone, not on its neighbours.
             progress: wraps the sequence of timesteps, for a progress bar.
             edit: wraps ``denoise(x_t, t) -> x0_hat``, for what is known of x0 beforehand.
             weak: a lesser model of the same x and process to be guided away from, instead of the null condition.
 
         Returns:
-            B tensors (T_i, ...) in the space of x.
+            B tensors (T_i, ...) in the space of x; where x does not say how long a clip is, in that of ``sample_codec``.
         """
+        sizes = [self.codec.length(n if edit else max(n, sampling.window)) for n in lengths]
         device = text_of(cond).pooled.device
-        mask = torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]  # (B, T)
-        noise = SampleNoise([seed * 1_000_003 + i for i in range(len(lengths))])
+        mask = torch.arange(max(sizes), device=device) < torch.tensor(sizes, device=device)[:, None]  # (B, T)
+        noise = SampleNoise([seed * 1_000_003 + i for i in range(len(sizes))])
         x_T = noise(torch.empty(*mask.shape, *self.codec.shape, device=device))
 
         def predict(x_t: Tensor, t: Tensor, ctx) -> Tensor:
@@ -107,7 +114,10 @@ class Diffusion(nn.Module):
         denoise = edit(denoise) if edit else denoise
         timesteps = spaced(self.process, sampling.steps, sampling.spacing).to(device)
         x = sampling.sampler(denoise, x_T, self.process, timesteps, noise=noise, progress=progress)
-        return [clip[:length] for clip, length in zip(x, lengths, strict=True)]
+        clips = [clip[: self.codec.length(n)] for clip, n in zip(x, lengths, strict=True)]
+        if hasattr(self.codec, "finish"):
+            return [self.codec.finish(clip, n) for clip, n in zip(clips, lengths, strict=True)]
+        return clips
 
     def check_like(self, weak: "Diffusion") -> None:
         """UserError unless x and t mean the same to both."""

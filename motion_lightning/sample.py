@@ -76,7 +76,7 @@ def condition(cfg: DictConfig, run, task) -> tuple:
         return text, str(cfg.prompt), task.frames(run.model, cfg.seconds), []
     part = open_data(run.config, run.config["store"]).split("test")
     index = find_clip(part, cfg.clip)
-    caption, (real,) = part.captions(index)[0], encoded(run.model.codec, part, [index])
+    caption, (real,) = part.captions(index)[0], encoded(run.model.sample_codec, part, [index])
     cond = part.collate([index]).cond
     if cfg.prompt is not None:
         caption = str(cfg.prompt)

@@ -75,7 +75,7 @@ class SampleClips(L.Callback):
             split = trainer.datamodule.store.split("val").first(self.clips)
             batch = moved(split.collate(range(len(split)), multiple_of=1), pl_module.device)
             self.cond, self.captions = batch.cond, [split.captions(i)[0] for i in range(len(split))]
-            x, mask = model.codec.encode(batch)
+            x, mask = model.sample_codec.encode(batch)
             self.real = [row[valid] for row, valid in zip(x, mask, strict=True)]
             self.lengths = [len(row) for row in self.real]
 

@@ -37,7 +37,7 @@ class FeatureCodec(nn.Module):
         velocity_gain: the same on joint velocities, half of the numbers, which repeat what positions say.
         stand_speed: metres a second below which a foot stands. HumanML3D's contacts are on up to 0.9 m/s, which
             holds for most of a swing; x carries these instead, since a standing foot is what keeps a sample from
-            sliding.
+            sliding. None: x carries HumanML3D's, as published models do.
         skeleton: name of the skeleton that the joints belong to.
     """
 
@@ -48,7 +48,7 @@ class FeatureCodec(nn.Module):
         parts: str = "no_rotations",
         root_gain: float = 1.0,
         velocity_gain: float = 1.0,
-        stand_speed: float = 0.2,
+        stand_speed: float | None = 0.2,
         skeleton: str = "humanml22",
     ):
         super().__init__()
@@ -90,7 +90,7 @@ class FeatureCodec(nn.Module):
         kept, frames = self.kept, self._stand(frames)[..., self.kept].double()
         self.mean.copy_(mean[kept])
         self.std.copy_(std[kept].clamp(min=1e-4))  # a constant column stays constant, not infinite
-        if "contacts" in self.names:
+        if "contacts" in self.names and self.stand_speed is not None:
             contacts = self.slices["contacts"]
             self.mean[contacts] = frames[:, contacts].mean(0).float()
             self.std[contacts] = frames[:, contacts].std().clamp(min=1e-4).float()
@@ -99,7 +99,9 @@ class FeatureCodec(nn.Module):
             self.std[self.slices["velocities"]] /= self.velocity_gain
 
     def _stand(self, features: Tensor) -> Tensor:
-        """Features with contacts that mean a standing foot."""
+        """Features with contacts that mean a standing foot, where they are to."""
+        if self.stand_speed is None:
+            return features
         feet = [j for side in ("left", "right") for j in self.skeleton.feet[side]]
         velocity = features[..., self.layout["velocities"]].unflatten(-1, (-1, 3))[..., feet, :]  # a frame
         stands = velocity.norm(dim=-1) * self.skeleton.metre_per_unit * self.skeleton.fps < self.stand_speed
@@ -131,11 +133,12 @@ class FeatureCodec(nn.Module):
     def reconciled(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
         """x (T, D) of one clip → joints (T, J, 3) that also agree with its velocities and contacts.
 
-        Without velocities in x ("essential") the joints are returned as they are, and so are those whose root and
-        positions are True in ``keep`` (T, D): an edit leaves them where they were.
+        Without velocities in x ("essential"), or with contacts that do not mean standing, the joints are returned as
+        they are, and so are those whose root and positions are True in ``keep`` (T, D): an edit leaves them where they
+        were.
         """
         joints, parts = self.joints(x), self.metric(x)
-        if "velocities" not in parts:
+        if "velocities" not in parts or self.stand_speed is None:
             return joints
         yaw = torch.cumsum(parts["root_yaw_velocity"][..., 0], -1).roll(1)
         yaw[0] = 0

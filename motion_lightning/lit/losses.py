@@ -30,6 +30,8 @@ def foot(
             "the loss foot needs contacts, which codec.parts=essential leaves out: take no_rotations or all"
         )
     if tolerance is None:
+        if codec.stand_speed is None:
+            raise UserError("the loss foot needs its tolerance where codec.stand_speed=null: contacts are HumanML3D's")
         tolerance = codec.stand_speed / codec.fps
     return foot_loss(codec.joints(x0_hat), codec.metric(x0)["contacts"], mask, codec.skeleton, tolerance)
 

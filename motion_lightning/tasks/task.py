@@ -30,7 +30,7 @@ class Scoring(NamedTuple):
     store: Store
     part: Split  # clips that were sampled
     samples: Sequence[Tensor]  # x (T, *shape) of each clip of the part, from its first caption, where the codec is
-    draw: Callable[[Any, Sequence[int], int], list[Tensor]]  # cond, lengths in frames of x, seed → more such samples
+    draw: Callable[[Any, Sequence[int], int], list[Tensor]]  # cond, lengths in frames, seed → more such samples
     encode: Callable[[list[str]], TextCond]
     seed: int
 

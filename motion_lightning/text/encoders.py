@@ -99,6 +99,10 @@ class FrozenEncoder:
         order = torch.tensor([place[text] for text in texts], dtype=torch.long)
         return TextCond(tokens[order], mask[order], pooled[order])
 
+    def encode_nothing(self) -> Tensor:
+        """Vector (E,) of the empty text, which is what stands for no text in some published models."""
+        return self.pool(*self._hidden(self._tokenise([""])))[0].clone()
+
     @torch.inference_mode()
     def _hidden(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
