@@ -73,7 +73,7 @@ Sources:
 
 - Other & co (Doe et al., 2023): Table 1
 """
-    )  # noqa: W291, two spaces break a line
+    )
 
 
 def test_latex_has_a_cell_for_every_column_and_escapes_names():
