@@ -27,7 +27,7 @@ FLOORS = [
     {"config"},
     {"assemble", "checks", "first_stage", "prepare"},
     {"evaluation", "editing"},
-    {"sample", "evaluate", "doctor", "first_action", "comparison"},
+    {"sample", "evaluate", "doctor", "first_action", "comparison", "judge"},
     {"train", "compare"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

@@ -61,8 +61,10 @@ class KeypointTask:
         return files
 
     def _views(self, model: Diffusion, shown: Sequence[Shown]) -> list[SignerView]:
-        codec = model.codec
-        return [SignerView(codec.keypoints(one.x).cpu().numpy(), one.caption, one.title, codec.fps) for one in shown]
+        clips = [(one.codec or model.codec).keypoints(one.x).cpu().numpy() for one in shown]
+        return [
+            SignerView(clip, one.caption, one.title, model.codec.fps) for clip, one in zip(clips, shown, strict=True)
+        ]
 
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Samples beside those who only look up, and beside real clips.

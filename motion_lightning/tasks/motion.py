@@ -50,9 +50,10 @@ class MotionTask:
         return [film, part.replace(arrays)]
 
     def _clips(self, model: Diffusion, shown: Sequence[Shown]) -> list[ClipView]:
-        codec, clips = model.codec, []
+        clips = []
         pairs = len({one.real for one in shown}) == 2
         for one in shown:
+            codec = one.codec or model.codec
             joints = codec.joints(one.x) if one.real else codec.reconciled(one.x, one.keep)
             group = one.caption if pairs else ""
             clips.append(ClipView(joints.cpu().numpy(), one.caption, one.title, fps=codec.fps, group=group))

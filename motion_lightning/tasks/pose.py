@@ -61,7 +61,7 @@ class PoseTask:
         """Bodies that stand with their lowest joint on the floor."""
         alone, views = len({one.caption for one in shown}) == len(shown), []
         for one in shown:
-            joints = model.codec.joints(one.x).cpu().numpy()  # (1, J, 3)
+            joints = (one.codec or model.codec).joints(one.x).cpu().numpy()  # (1, J, 3)
             joints = joints - joints[..., 1].min() * np.array([0, 1, 0], joints.dtype)
             group = "" if alone else one.caption
             views.append(ClipView(joints, one.caption, one.title, fps=model.codec.fps, group=group))

@@ -60,6 +60,6 @@ def films(model: Diffusion, shown: Sequence[Shown]) -> list[Film]:
             pose = ((one.cond.pose[0, : len(one.x)] + 1) * 127.5).round().to(torch.uint8)
             out.append(Film(pose.movedim(1, -1).cpu().numpy(), one.caption, "pose", model.codec.fps))
         last = one.caption
-        video = model.codec.decode(one.x).movedim(1, -1).cpu().numpy()
+        video = (one.codec or model.codec).decode(one.x).movedim(1, -1).cpu().numpy()
         out.append(Film(video, one.caption, one.title, model.codec.fps))
     return out

@@ -21,6 +21,7 @@ class Shown(NamedTuple):
     cond: Any = None  # its condition, a batch of one
     real: bool = False  # not from a model
     keep: Tensor | None = None  # (T, *shape) bool, where an edit kept what was there
+    codec: Any = None  # of x, where it is another than that of the model that all are shown for
 
 
 class Scoring(NamedTuple):

@@ -71,9 +71,10 @@ class TrackTask:
     def _films(self, model: Diffusion, shown: Sequence[Shown]) -> list[Film]:
         films = []
         for one in shown:
-            moves, cond = model.codec.decode(one.x.cpu()), one.cond
-            there = cond.hands.present[0].cpu() if model.codec.hands else slice(0, 0)
-            first = type(cond.hands)(*(part[0].cpu()[: model.codec.hands] for part in cond.hands))
+            codec, cond = one.codec or model.codec, one.cond
+            moves = codec.decode(one.x.cpu())
+            there = cond.hands.present[0].cpu() if codec.hands else slice(0, 0)
+            first = type(cond.hands)(*(part[0].cpu()[: codec.hands] for part in cond.hands))
             place, turned = (part[:, there].numpy() for part in moves.wrists(first))
             picture, query = cond.frames[0, -1].cpu().numpy(), cond.query[0].cpu().numpy()
             frames = track_film(picture, query, moves.tracks.numpy(), place, turned)

@@ -40,10 +40,8 @@ class VideoTask:
         return [film, part.replace(arrays)]
 
     def _films(self, model: Diffusion, shown: Sequence[Shown]) -> list[Film]:
-        return [
-            Film(model.codec.decode(one.x).movedim(1, -1).cpu().numpy(), one.caption, one.title, model.codec.fps)
-            for one in shown
-        ]
+        videos = [(one.codec or model.codec).decode(one.x).movedim(1, -1).cpu().numpy() for one in shown]
+        return [Film(video, one.caption, one.title, model.codec.fps) for video, one in zip(videos, shown, strict=True)]
 
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Accuracy of hands that are tracked, beside real clips and those with the most similar training caption.

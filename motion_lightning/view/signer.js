@@ -17,11 +17,7 @@ class Signers {
     this.duration = Math.max(...this.panels.map(p => p.frames / p.fps));
     [this.button, this.scrub] = [element.querySelector("button"), element.querySelector("input")];
     this.button.addEventListener("click", () => this.play(!this.playing));
-    this.scrub.addEventListener("input", () => {
-      this.play(false);
-      this.time = this.scrub.value * this.duration;
-      this.draw();
-    });
+    this.scrub.addEventListener("input", () => { this.play(false); this.seek(this.scrub.value * this.duration); });
     new ResizeObserver(() => this.draw()).observe(element);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     const seen = new IntersectionObserver(entries => {
@@ -40,6 +36,11 @@ class Signers {
     this.button.textContent = on ? "Pause" : "Play";
     this.last = undefined;
     if (on) requestAnimationFrame(now => this.tick(now)); else this.draw();
+  }
+
+  seek(time) {
+    this.time = time;
+    this.draw();
   }
 
   tick(now) {
@@ -90,4 +91,4 @@ class Signers {
   }
 }
 
-document.querySelectorAll(".signers").forEach(element => new Signers(element));
+document.querySelectorAll(".signers").forEach(element => { element.viewer = new Signers(element); });

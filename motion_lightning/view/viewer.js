@@ -21,7 +21,8 @@ class Viewer {
     this.time = 0;
     this.speed = 1;
     this.camera = { ...HOME };
-    this.follow = this.panels.some(p => this.travel(p.clip) > 5);
+    this.fixed = element.closest("[data-camera=fixed]") !== null;   // one camera for all panels, which does not follow
+    this.follow = !this.fixed && this.panels.some(p => this.travel(p.clip) > 5);
     this.hold = true;
     this.playing = false;
     this.rest = 0;
@@ -182,6 +183,10 @@ class Viewer {
       const distance = Math.max(...members.map(p => p.base.distance));
       for (const p of members) p.base.distance = distance;
     }
+    if (!this.fixed) return;
+    const all = this.panels.flatMap(p => p.clip.extent(false)), { canvas } = this.panels[0];
+    const base = fit(all, canvas.clientWidth / canvas.clientHeight);
+    for (const p of this.panels) p.base = { ...base };
   }
 
   resize() {
