@@ -75,6 +75,26 @@ def line_of_beginning(beginning: str, text: str, line: str) -> str:
     return " ".join(line.split()[: sum(_bare(beginning[a:b]).isalpha() for a, b in words(beginning))])
 
 
+def corpus_lines(texts: Sequence[str]) -> list[str]:
+    """For captions that come without: "a/DET man/NOUN kick/VERB", made as HumanML3D's and KIT's are.
+
+    Words of letters alone, hyphens removed, nouns and verbs as lemmas but for "left" (EricGuo5513/HumanML3D,
+    text_process.py). That was done with spaCy 2.3, to which possessives are DET, not PRON: so they are here.
+
+    Raises:
+        UserError: spaCy's pipeline is not installed.
+    """
+    plain = [text.lower().replace("-", "") for text in texts]
+    docs = load_tagger(lemmas=True).pipe(plain, batch_size=BATCH)
+    return [" ".join(_told(token) for token in doc if token.text.isalpha()) for doc in docs]
+
+
+def _told(token) -> str:
+    tag = "DET" if token.tag_ in ("PRP$", "WP$") else token.pos_
+    lemma = tag in ("NOUN", "VERB") and token.text != "left"
+    return f"{token.lemma_ if lemma else token.text}/{tag}"
+
+
 def _bare(word: str) -> str:
     """As a corpus' line has it: "counter-clockwise" without hyphen, "doesn't" as "doesn", "30cm" as "cm"."""
     return word.lower().replace("-", "").replace("’", "'").partition("'")[0].lstrip("0123456789")
@@ -124,8 +144,8 @@ def _of_words(text: str, doc) -> list[str]:
 
 
 @functools.cache
-def load_tagger():
-    """spaCy's English pipeline without what parts of speech do not need.
+def load_tagger(lemmas: bool = False):
+    """spaCy's English pipeline without what parts of speech, and ``lemmas`` where asked for, do not need.
 
     Raises:
         UserError: it is not installed.
@@ -133,7 +153,7 @@ def load_tagger():
     import spacy
 
     try:
-        tagger = spacy.load(MODEL, exclude=list(EXCLUDED))
+        tagger = spacy.load(MODEL, exclude=[part for part in EXCLUDED if not (lemmas and part == "lemmatizer")])
     except OSError:
         package = MODEL.replace("_", "-")
         raise UserError(f"no tagger for captions; run: pip install {package}=={MODEL_VERSION}") from None
