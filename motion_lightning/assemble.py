@@ -46,8 +46,13 @@ def build_denoiser(model: Mapping[str, Any], sizes: dict[str, int], text_dim: in
     return instantiate(model, **known, text_dim=text_dim)
 
 
-def open_data(cfg: Mapping[str, Any], path: str | Path) -> Store:
+def open_data(cfg: Mapping[str, Any], path: str | Path | None) -> Store:
     """The store with its captions cut, and its condition made, as ``cfg.loader`` says."""
+    if path is None:
+        raise UserError(
+            f"{cfg['name']} was imported without a prepared store: prepare its data with its text_encoder "
+            "(motion_lightning.prepare), and import it again with store=FOLDER"
+        )
     loader = cfg["loader"]
     store = open_store(path, loader.get("first_action", "none"))
     return store.with_condition(instantiate(loader["condition"])) if loader.get("condition") else store
@@ -83,8 +88,23 @@ def build_module(cfg: Mapping[str, Any], model: Diffusion, store: Store, config:
     from motion_lightning.lit.diffusion import DiffusionModule
     from motion_lightning.metrics.skill import FrameWiener
 
+    if cfg.get("start"):
+        start_from(model.denoiser, Path(cfg["start"]))
     linear = FrameWiener.of(fit_statistics(model, store), model.process)
     return DiffusionModule(model, instantiate(cfg["optimizer"]), linear, config=config, **instantiate(cfg["training"]))
+
+
+def start_from(denoiser: torch.nn.Module, folder: Path) -> None:
+    """Take the weights of ``start.pt``, which may be a part of the denoiser's; UserError where one does not fit."""
+    file = folder / "start.pt"
+    if not file.is_file():
+        raise UserError(f"start={folder}: no start.pt in there; give a folder that motion_lightning.zoo has written")
+    weights, own = torch.load(file, map_location="cpu", weights_only=True), denoiser.state_dict()
+    for name, value in weights.items():
+        have, want = (tuple(w.shape) if w is not None else "nothing" for w in (value, own.get(name)))
+        if have != want:
+            raise UserError(f"start={folder}: {name} is {have}, the configured model has {want}; set model.* as it was")
+    denoiser.load_state_dict(weights, strict=False)
 
 
 class Run(NamedTuple):

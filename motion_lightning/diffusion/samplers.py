@@ -20,7 +20,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 Noise = Callable[[Tensor], Tensor]
 Progress = Callable[[list], Iterable]
 
-SPACINGS = ("trailing", "leading", "linspace", "karras")
+SPACINGS = ("trailing", "leading", "offset", "linspace", "karras")
 
 
 def ddpm(
@@ -156,7 +156,8 @@ def spaced(process: Process | int, n: int, spacing: str = "trailing", rho: float
     """n timesteps of a process, descending, (n,) long (Lin et al. 2024, table 2).
 
     ``trailing`` starts at the last timestep, where x_t is noise; ``leading`` ends at 0 and starts below
-    the last one, where the denoiser expects signal that pure noise does not have; ``linspace`` has both ends.
+    the last one, where the denoiser expects signal that pure noise does not have; ``offset`` is that one timestep up,
+    as Stable Diffusion and MLD walk; ``linspace`` has both ends.
     ``karras`` has both ends, and steps between that are even in sigma^(1 / rho) (Karras et al. 2022, eq. 5), each
     moved to the timestep whose sigma is nearest in proportion. All but that ask for no more than the number of
     timesteps.
@@ -168,6 +169,8 @@ def spaced(process: Process | int, n: int, spacing: str = "trailing", rho: float
         chosen = np.round(total - np.arange(n) * total / n) - 1
     elif spacing == "leading":
         chosen = np.arange(n)[::-1] * (total // n)
+    elif spacing == "offset":
+        chosen = np.arange(n)[::-1] * (total // n) + (n < total)
     elif spacing == "linspace":
         chosen = np.round(np.linspace(total - 1, 0, n))
     elif spacing == "karras" and isinstance(process, Process):

@@ -10,6 +10,8 @@ from motion_lightning.errors import UserError
 from motion_lightning.models.layers import Patches, SelfAttention, TimeEmbedding, modulate, places
 from motion_lightning.models.reader import Plan, Words
 
+EPS = {False: 1e-5, True: 1e-6}  # of norms, by whether the published model's are wanted
+
 
 class Context(NamedTuple):
     """What depends on the text and the length alone; made once per sampling run."""
@@ -22,13 +24,13 @@ class Context(NamedTuple):
 class Block(nn.Module):
     """Self-attention and perceptron with adaLN-Zero."""
 
-    def __init__(self, width: int, heads: int, dropout: float):
+    def __init__(self, width: int, heads: int, dropout: float, original: bool = False):
         super().__init__()
-        self.norm1, self.norm2 = (nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.norm1, self.norm2 = (nn.LayerNorm(width, EPS[original], elementwise_affine=False) for _ in range(2))
         self.attention = SelfAttention(width, heads)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width),
-            nn.SiLU(),
+            nn.GELU("tanh") if original else nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(4 * width, width),
         )
@@ -55,6 +57,7 @@ class DiT(nn.Module):
         patch: frames a token.
         overlap: let neighbouring tokens overlap by half (see ``layers.Patches``).
         dropout: in the blocks' perceptrons; random numbers cost a third of a training step on a CPU.
+        original: blocks of the published model to the last constant (GELU, eps 1e-6), for its weights to start from.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class DiT(nn.Module):
         patch: int = 4,
         overlap: bool = True,
         dropout: float = 0.0,
+        original: bool = False,
     ):
         super().__init__()
         if width % heads or width % 4:
@@ -81,8 +85,8 @@ class DiT(nn.Module):
         self.plan = Plan(width, heads, readers)
         self.plan_gate = nn.Linear(width, width)
         self.outline = nn.Linear(width, self.patches.span * features)
-        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(depth))
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.blocks = nn.ModuleList(Block(width, heads, dropout, original) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, EPS[original], elementwise_affine=False)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
         self.initialise()
 

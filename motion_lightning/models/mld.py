@@ -1,5 +1,6 @@
 """MLD: a VAE that makes few latent tokens of a whole motion, and a denoiser of these (Chen et al., CVPR 2023)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,6 @@ from torch import Tensor, nn
 
 from motion_lightning.errors import UserError
 from motion_lightning.models.image_vae import Gaussian
-from motion_lightning.models.layers import sinusoid
 from motion_lightning.models.skip import skip_decoder, skip_encoder
 
 
@@ -120,7 +120,10 @@ class MLD(nn.Module):
         super().__init__()
         if width % heads:
             raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
-        self.text_dim = text_dim
+        half = text_dim // 2
+        # in the published order of operations, which shows in float32 at timesteps near 1000
+        frequencies = torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        self.register_buffer("frequencies", frequencies, persistent=False)
         same = features == width
         self.inp = nn.Identity() if same else nn.Linear(features, width)
         self.out = nn.Identity() if same else nn.Linear(width, features)
@@ -151,7 +154,8 @@ class MLD(nn.Module):
             ctx: from :meth:`encode`.
             mask: (B, L), True where a token is valid.
         """
-        time = self.time(sinusoid(t, self.text_dim))
+        angle = t.float()[:, None] * self.frequencies
+        time = self.time(torch.cat([angle.cos(), angle.sin()], dim=-1))  # (B, W)
         h = torch.cat([self.inp(x), time[:, None], ctx.text[:, None]], dim=1)  # (B, L + 2, W)
         h = self.encoder(h + self.positions[: h.shape[1]], F.pad(mask, (0, 2), value=True))
         return self.out(h[:, : x.shape[1]])

@@ -1,6 +1,6 @@
 """MDM, against torch's own encoder put together as the authors do."""
 
-import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,22 +10,11 @@ from torch import nn
 from motion_lightning.errors import UserError
 from motion_lightning.models.mdm import MDM, waves
 from motion_lightning.text.condition import TextCond
+from motion_lightning.zoo.checkpoint import fit
+from motion_lightning.zoo.mdm import NAMES
 
 B, T, D, L, E = 3, 16, 6, 5, 8
 NONE = torch.zeros(B, dtype=torch.bool)
-
-# Prefixes of the published state dict, and whose parameters they are here.
-PUBLISHED = {
-    r"input_process\.poseEmbedding": "inp",
-    r"output_process\.poseFinal": "out",
-    r"embed_timestep\.time_embed": "time",
-    r"embed_text": "text",
-    r"seqTransEncoder\.layers": "blocks",
-    r"self_attn\.in_proj_": "attention.qkv.",
-    r"self_attn\.out_proj": "attention.out",
-    r"linear1": "mlp.0",
-    r"linear2": "mlp.3",
-}
 
 
 def frames_mask(*lengths: int, total: int = T) -> torch.Tensor:
@@ -74,18 +63,12 @@ class Published(nn.Module):
         return self.output_process.poseFinal(h[1:]).transpose(0, 1)
 
 
-def renamed(state: dict) -> dict:
-    for pattern, name in PUBLISHED.items():
-        state = {re.sub(pattern, name, key): value for key, value in state.items()}
-    return state
-
-
 @pytest.mark.parametrize("hide", [True, False])
 def test_published_weights_give_the_same_output(cond, batch, randomise, hide):
     """Every parameter has one of theirs; on padding too, where the published training let it be seen."""
     theirs = randomise(Published(32, 3, 4, 64)).eval()
     ours = make(depth=3, heads=4, null_text="zero", mask_frames=hide, dropout=0.1).eval()
-    ours.load_state_dict(renamed(theirs.state_dict()))
+    ours.load_state_dict(fit(theirs.state_dict(), ours.state_dict(), NAMES, {}, Path()).weights)
     x, t, mask = batch
     x = x * mask[..., None]
     drop = torch.tensor([False, True, False])

@@ -1,0 +1,1 @@
+"""Published checkpoints → this framework. One module a family, with a function ``convert``."""
