@@ -20,6 +20,7 @@ from typing import Any
 
 import hydra
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     HydraException,
@@ -157,10 +158,15 @@ def _unknown_setting(key: str, config_name: str) -> str:
 
 
 def compose(config_name: str, overrides: Iterable[str] = ()) -> DictConfig:
-    """The configuration of a command, from Python; its run folder is the current one."""
+    """The configuration of a command, from Python or from within another command; its run folder is the current one."""
     overrides = [*map(quote_free_text, overrides), "hydra.runtime.output_dir=."]
-    with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION):
-        cfg = hydra.compose(config_name, overrides, return_hydra_config=True)
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION):
+            cfg = hydra.compose(config_name, overrides, return_hydra_config=True)
+    finally:
+        GlobalHydra.instance().hydra = running
     HydraConfig.instance().set_config(cfg)  # ${hydra:...} is looked up there
     with open_dict(cfg):
         del cfg.hydra

@@ -8,14 +8,25 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from motion_lightning.config import instantiate, main
+from motion_lightning.config import instantiate, main, to_plain
+from motion_lightning.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
 @main("evaluate")
 def evaluate(cfg: DictConfig) -> None:
-    """Score one run; the arguments are those of :func:`evaluate_run`."""
+    """Score one run by itself, or runs by a protocol of the field."""
+    if (cfg.run is None) == (cfg.runs is None):
+        raise UserError("say what to score: run=runs/NAME, or 'runs=[runs/A,runs/B]' with a protocol=NAME")
+    if cfg.get("protocol"):
+        from motion_lightning.protocol_runs import evaluate_by_protocol
+
+        runs = [cfg.run] if cfg.runs is None else [*cfg.runs]
+        evaluate_by_protocol(runs, to_plain(cfg.protocol), cfg.evaluator, cfg.out, instantiate(cfg.scoring), cfg)
+        return
+    if cfg.run is None:
+        raise UserError("several runs are scored by a protocol: add protocol=NAME, or take compare, which shows them")
     evaluate_run(cfg.run, **instantiate(cfg.scoring), overrides=cfg)
 
 

@@ -1,6 +1,5 @@
 """Scores of a trained model on one split of a store: skill and audit here, for any data; the rest is its task's."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from motion_lightning.assemble import encoded
+from motion_lightning.data.kinds import kind_numbers, strangers
 from motion_lightning.data.store import Split, Store
 from motion_lightning.diffusion.timesteps import fixed_noise
 from motion_lightning.metrics.skill import (
@@ -42,7 +42,7 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
     frame = FrameWiener.of(clips, process)
     sequence = SequenceWiener(frame, clips[:1500], codec.length(int(split.lengths.max())))
     bins, losses = BinnedError(["model", "frame", "sequence"]), {"right": [], "null": [], "wrong": []}
-    stranger = strangers(split)
+    stranger = strangers(kind_numbers(split))
     for batch in progress(list(split.iter_batches(batch_size, multiple_of=1))):
         x0, mask = codec.encode(batch)
         others = split.collate([stranger[i] for i in batch.info.clip.tolist()], multiple_of=1)
@@ -72,34 +72,34 @@ def denoising_scores(model: Diffusion, split: Split, train: Split, batch_size: i
     return scores
 
 
-def strangers(split: Split) -> list[int]:
-    """For every clip another one that is of something else (the next such clip)."""
-    kinds = [kind(split.tags(i)) or i for i in range(len(split))]
-    out = []
-    for i, own in enumerate(kinds):
-        order = (np.arange(1, len(kinds)) + i) % len(kinds)
-        out.append(next((int(j) for j in order if kinds[j] != own), int(order[0])))
-    return out
-
-
-def kind(tags: dict) -> str | None:
-    """What a clip is of, where its tags say so: its program without when things happen, its label or its gloss."""
-    known = next((tags[name] for name in ("program", "label", "gloss") if tags.get(name) is not None), None)
-    if isinstance(known, dict) and "segments" in known:
-        known = [{k: v for k, v in s.items() if k not in ("start", "end") and v is not None} for s in known["segments"]]
-    return None if known is None else json.dumps(known, sort_keys=True)
-
-
 def sample_split(
-    model: Diffusion, split: Split, sampling: Sampling, batch_size: int = 128, seed: int = 0, progress: Progress = iter
+    model: Diffusion,
+    split: Split,
+    sampling: Sampling,
+    batch_size: int = 128,
+    seed: int = 0,
+    progress: Progress = iter,
+    clips: Sequence[int] | None = None,
+    texts: Sequence[int] | None = None,
+    frames: Sequence[int] | None = None,
 ) -> list[Tensor]:
-    """x (T, *shape) of one sample per clip, from its first caption and at its length; clips of like length together."""
-    order = sorted(range(len(split)), key=split.lengths.__getitem__)
+    """x (T, *shape) of one sample per clip; clips of like length are sampled together.
+
+    Args:
+        clips: indices; default all.
+        texts: of each clip; default its first caption.
+        frames: of each clip; default its own number.
+    """
+    clips = range(len(split)) if clips is None else clips
+    texts = [split.text_ids(i)[0] for i in clips] if texts is None else texts
+    frames = [int(split.lengths[i]) for i in clips] if frames is None else frames
+    order = sorted(range(len(clips)), key=frames.__getitem__)
     done: list[Tensor] = [torch.empty(0)] * len(order)
     for k in progress(range(0, len(order), batch_size)):
         part = order[k : k + batch_size]
-        lengths = [int(split.lengths[i]) for i in part]
-        samples = model.sample(split.collate(part).cond, lengths, sampling, seed=seed * 100_003 + k)
+        cond = split.collate([clips[i] for i in part], [texts[i] for i in part]).cond
+        lengths = [model.codec.length(frames[i]) for i in part]
+        samples = model.sample(cond, lengths, sampling, seed=seed * 100_003 + k)
         for i, x in zip(part, samples, strict=True):
             done[i] = x
     return done

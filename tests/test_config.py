@@ -30,7 +30,9 @@ from motion_lightning.paths import conf_dir
 OPTIONS = [
     f"{folder.name}={file.stem}"
     for folder in sorted(conf_dir().iterdir())
-    if folder.is_dir() and folder.name not in ("skeleton", "rig", "scoring", "representation")  # not groups of train
+    if folder.is_dir()
+    and folder.name
+    not in ("skeleton", "rig", "scoring", "representation", "protocol", "published")  # not groups of train
     for file in sorted(folder.glob("*.yaml"))
 ]
 

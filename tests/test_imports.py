@@ -20,18 +20,20 @@ FLOORS = [
     {"data"},
     {"metrics"},
     {"codecs"},
-    {"pipeline"},
-    {"tasks"},
+    {"pipeline", "embedder", "lengths", "protocol"},
+    {"tasks", "replications"},
     {"lit"},
     {"callbacks"},
     {"config"},
     {"assemble", "checks", "first_stage", "prepare"},
-    {"evaluation", "editing"},
+    {"evaluator"},
+    {"evaluation", "editing", "zoo"},
+    {"protocol_runs"},
     {"sample", "evaluate", "doctor", "first_action", "comparison", "judge"},
     {"train", "compare"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
-COMMANDS = {room for rooms in FLOORS[-5:] for room in rooms}
+COMMANDS = {room for rooms in FLOORS[-7:] for room in rooms}
 GROUND = {"torch", "einops", "numpy", "scipy", "yaml"}
 BACKBONES = {"models/image_backbone.py", "models/video_features.py"}  # frozen ones are the library's, imported late
 KNOWN_IN = {

@@ -124,6 +124,10 @@ class FeatureCodec(nn.Module):
         features = x.float() * self.std + self.mean
         return {name: features[..., part] for name, part in self.slices.items()}
 
+    def of_parts(self, parts: dict[str, Tensor]) -> Tensor:
+        """The inverse of :meth:`metric`: parts in the features' units, which may be more than x has, → x."""
+        return (torch.cat([parts[name] for name in self.names], dim=-1) - self.mean) / self.std
+
     def joints(self, x: Tensor) -> Tensor:
         """x (..., T, D) → joints (..., T, J, 3) in metres, differentiable, in float32."""
         parts = self.metric(x)

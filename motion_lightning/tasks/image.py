@@ -75,6 +75,10 @@ class ImageTask:
         cond = rows(samples[0].cond, [0] * len(samples))
         return [Shown(x, "") for x in model.sample(cond, [1] * len(samples), self.free)]
 
+    def figures(self, *_: Any) -> dict[str, float]:
+        """None beside what an evaluator measures."""
+        return {}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Error of eps on validation pictures; digits of samples, read by a classifier of the training pictures.
 

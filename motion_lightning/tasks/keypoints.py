@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from motion_lightning.data.signs.dictionary import Dictionary
 from motion_lightning.data.signs.keypoints import HANDS, LIMBS, NECK, WRISTS, Keypoints
@@ -65,6 +66,16 @@ class KeypointTask:
         return [
             SignerView(clip, one.caption, one.title, model.codec.fps) for clip, one in zip(clips, shown, strict=True)
         ]
+
+    def figures(
+        self, model: Diffusion, split: Split, clips: Sequence[int], samples: Sequence[Tensor], real: bool = False
+    ) -> dict[str, float]:
+        """DTW-MJE to the real clip in shoulder widths, which is none for real clips."""
+        if real:
+            return {}
+        made = [model.codec.keypoints(x).cpu().numpy() for x in samples]
+        error = mean_dtw_mje(made, [split.features(i) for i in clips])
+        return {} if error is None else {"DTW-MJE": error}
 
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Samples beside those who only look up, and beside real clips.

@@ -59,6 +59,23 @@ class MotionTask:
             clips.append(ClipView(joints.cpu().numpy(), one.caption, one.title, fps=codec.fps, group=group))
         return clips
 
+    def figures(
+        self, model: Diffusion, split: Split, clips: Sequence[int], samples: Sequence[Tensor], real: bool = False
+    ) -> dict[str, float]:
+        """Jitter and foot slide; where programs are known, how many actions are right, and in the right order."""
+        codec = model.codec
+        joints = [(codec.joints if real else codec.reconciled)(x).cpu().numpy() for x in samples]
+        out = {
+            "foot slide (m/s)": float(np.mean([foot_slide(c, codec.skeleton, codec.fps) for c in joints])),
+            "jitter (m/s³)": float(np.mean([jitter(c, codec.skeleton, codec.fps) for c in joints])),
+        }
+        programs = [split.tags(i).get("program") for i in clips]
+        if all(programs):
+            scores = attribute_accuracy(programs, joints)
+            out |= {f"action accuracy, {group}": scores[group]["action"] for group in ("single", "compound")}
+            out["order accuracy"] = scores["compound"]["order"]
+        return {name: value for name, value in out.items() if not np.isnan(value)}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Physics for every corpus; attributes and the nearest training clip where programs are known."""
         model, part, train = scoring.model, scoring.part, scoring.store.split("train")

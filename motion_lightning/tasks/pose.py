@@ -67,6 +67,10 @@ class PoseTask:
             views.append(ClipView(joints, one.caption, one.title, fps=model.codec.fps, group=group))
         return views
 
+    def figures(self, *_: Any) -> dict[str, float]:
+        """None beside what an evaluator measures."""
+        return {}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Samples beside the real poses of their captions, and beside the training pose of the most similar caption.
 

@@ -36,6 +36,10 @@ class SignPairTask:
         """One film of all."""
         return [write_films(stem.with_name(stem.name + ".mp4"), films(model, shown), columns=6)]
 
+    def figures(self, *_: Any) -> dict[str, float]:
+        """None beside what an evaluator measures."""
+        return {}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Distance of tracked hands from those of the pose, beside real videos and beside the poses of other clips; and
         whether they do what the text says."""

@@ -53,6 +53,12 @@ class Task(Protocol):
         """Other files of the same, ``stem`` + .mp4, .npz, …; a video or picture for W&B comes first."""
         ...
 
+    def figures(
+        self, model: Diffusion, split: Split, clips: Sequence[int], samples: Sequence[Tensor], real: bool = False
+    ) -> dict[str, float]:
+        """Figures by name of one sample for each of the clips, for a table of many runs; {} where there are none."""
+        ...
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Figures, JSON-able: ``headline`` {name: number}, ``tables`` {title: {row: {column: number or None}}} and
         whatever else is worth keeping. NaN becomes None."""

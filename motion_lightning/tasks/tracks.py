@@ -81,6 +81,10 @@ class TrackTask:
             films.append(Film(frames, one.caption, one.title, model.codec.fps))
         return films
 
+    def figures(self, *_: Any) -> dict[str, float]:
+        """None beside what an evaluator measures."""
+        return {}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """End point errors beside what moves nothing, all alike, or as in the clip of the nearest training caption;
         where programs are known, whether the right object goes the right way."""

@@ -43,6 +43,10 @@ class VideoTask:
         videos = [(one.codec or model.codec).decode(one.x).movedim(1, -1).cpu().numpy() for one in shown]
         return [Film(video, one.caption, one.title, model.codec.fps) for video, one in zip(videos, shown, strict=True)]
 
+    def figures(self, *_: Any) -> dict[str, float]:
+        """None beside what an evaluator measures."""
+        return {}
+
     def score(self, scoring: Scoring) -> dict[str, Any]:
         """Accuracy of hands that are tracked, beside real clips and those with the most similar training caption.
 

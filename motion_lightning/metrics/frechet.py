@@ -1,0 +1,64 @@
+"""Fréchet distance between normal distributions fitted to embeddings (Heusel et al. 2017, eq. 6): the field's FID."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from motion_lightning.metrics.gathered import check_embeddings, in_order
+
+
+class Moments(NamedTuple):
+    """A normal distribution, float64."""
+
+    mean: Tensor  # (E,)
+    root: Tensor  # (E, E), root @ root.T is the covariance
+    trace: Tensor  # () of the covariance
+
+
+def moments(x: Tensor) -> Moments:
+    """Mean and covariance (divided by N - 1) of embeddings (N, E), N ≥ 2, float64.
+
+    The root is by eigenvectors. What rounding makes of zero eigenvalues, ± E ε λ_max, is set to 0 where it is
+    negative; fewer embeddings than dimensions are no trouble.
+    """
+    x = x.double()
+    mean = x.mean(0)
+    centred = x - mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / (len(x) - 1))
+    return Moments(mean, vectors * values.clamp(min=0).sqrt(), values.sum())
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """|μ_a - μ_b|² + tr(C_a + C_b - 2 (C_a C_b)^½).
+
+    The trace of the root is the sum of singular values of R_aᵀ R_b, where C = R Rᵀ: no complex root, no offset on the
+    diagonal, and symmetric. Rounding leaves about E ε λ_max; below 0 it is cut.
+    """
+    common = torch.linalg.svdvals(a.root.T @ b.root).sum()
+    return float(((a.mean - b.mean).square().sum() + a.trace + b.trace - 2 * common).clamp(min=0))
+
+
+class FrechetDistance(Metric):
+    """Between embeddings of samples and of real motions."""
+
+    full_state_update = False
+
+    def __init__(self):
+        super().__init__()
+        for kind in ("samples", "real"):
+            self.add_state(kind, [], dist_reduce_fx="cat")
+            self.add_state(f"{kind}_index", [], dist_reduce_fx="cat")
+
+    def update(self, embeddings: Tensor, index: Tensor, real: bool) -> None:
+        """Embeddings (B, E) of clips index (B,)."""
+        kind = "real" if real else "samples"
+        getattr(self, kind).append(embeddings.float())
+        getattr(self, f"{kind}_index").append(index)
+
+    def compute(self) -> Tensor:
+        """() float64. UserError for fewer than 2 embeddings of a kind, NaN, or none that differ."""
+        (samples,), (real,) = in_order(self.samples_index, self.samples), in_order(self.real_index, self.real)
+        parts = [moments(check_embeddings(f"FID, {name}", x)) for name, x in (("samples", samples), ("real", real))]
+        return torch.tensor(frechet_distance(*parts), dtype=torch.float64)

@@ -1,0 +1,63 @@
+"""Does a motion match its text? R-precision and MM-Dist (Guo et al., CVPR 2022, sec. 5.1)."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from motion_lightning.errors import UserError
+from motion_lightning.metrics.gathered import check_embeddings, in_order
+
+
+def pools(clips: int, size: int, generator: torch.Generator) -> Tensor:
+    """Indices (clips // size, size) of clips in random pools, the rest left out; UserError for less than one pool."""
+    if clips < size:
+        raise UserError(f"{clips} clips are fewer than a pool of {size}: score more clips, or set protocol.pool")
+    return torch.randperm(clips, generator=generator)[: clips // size * size].view(-1, size)
+
+
+def ranks(texts: Tensor, motions: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each text finds its own motion among those of its pool.
+
+    Args:
+        texts, motions: (N, E).
+        pool: (P, S) indices.
+
+    Returns:
+        Rank (P, S) from 0, motions at the same distance counted as nearer, so that what cannot tell motions apart
+        finds none; and the Euclidean distance (P, S) to its own.
+    """
+    distances = torch.cdist(texts[pool], motions[pool], compute_mode="donot_use_mm_for_euclid_dist")  # (P, S, S)
+    own = distances.diagonal(dim1=1, dim2=2)  # (P, S)
+    return (distances <= own[..., None]).sum(-1) - 1, own
+
+
+def matching(texts: Tensor, motions: Tensor, pool: Tensor, top: int = 3) -> dict[str, float]:
+    """R-precision 1 … top, shares of texts that find their motion among the first, and MM-Dist, the mean distance."""
+    place, own = ranks(texts, motions, pool)
+    shares = {f"R-precision {k}": float((place < k).double().mean()) for k in range(1, top + 1)}
+    return shares | {"MM-Dist": float(own.mean())}
+
+
+class Matching(Metric):
+    """R-precision and MM-Dist over all clips, in pools drawn by a seed: the same on any number of processes."""
+
+    full_state_update = False
+
+    def __init__(self, pool: int = 32, top: int = 3, seed: int = 0):
+        super().__init__()
+        self.pool, self.top, self.seed = pool, top, seed
+        for name in ("texts", "motions", "index"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, texts: Tensor, motions: Tensor, index: Tensor) -> None:
+        """Embeddings (B, E) of texts and of their motions, of clips index (B,)."""
+        self.texts.append(texts.float())
+        self.motions.append(motions.float())
+        self.index.append(index)
+
+    def compute(self) -> dict[str, float]:
+        """UserError for fewer clips than a pool, NaN, or embeddings that are all equal."""
+        texts, motions = in_order(self.index, self.texts, self.motions)
+        pool = pools(len(texts), self.pool, torch.Generator().manual_seed(self.seed))
+        check_embeddings("R-precision, texts", texts), check_embeddings("R-precision, motions", motions)
+        return matching(texts, motions, pool, self.top)
