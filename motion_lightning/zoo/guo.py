@@ -80,11 +80,12 @@ def convert(source: Path, out: Path, dataset: str = "humanml3d") -> Path:
     weights = fit(_weights(published, checkpoint), expected, {}, {}, checkpoint).weights
     kept = {**weights, **own, VECTORS: words.vectors}
     left_out = {"of training alone": sorted(str(key) for key in published if key not in NETWORKS)}
+    follows = f"python -m motion_lightning.evaluate 'runs=[RUN]' protocol=t2m evaluator={out}"
     about = {
         "kind": "guo",
         "version": VERSION,
         "dataset": dataset,
-        **provenance("guo", checkpoint, left_out, len(weights)),
+        **provenance("guo", checkpoint, left_out, len(weights), next=[follows]),
         "sources": {
             str(path.relative_to(source)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
             for path in (checkpoint, *statistics.values(), *word_files)

@@ -12,6 +12,7 @@ import torch
 
 from motion_lightning.errors import UserError
 from motion_lightning.models.guo import WIDTHS, GuoEvaluator
+from motion_lightning.zoo.__main__ import main
 from motion_lightning.zoo.guo import convert, load_guo, read_words
 
 WORDS = ["sos", "eos", "unk", *(f"word{'abcdefghij'[i]}" for i in range(9)), "kick"]
@@ -111,6 +112,13 @@ def test_it_says_what_it_was_made_of_and_what_was_left_out(untouched, converted)
     assert set(about["sources"]) == files and len(files) == 6
     assert load_guo(converted).sha256 == about["evaluator_sha256"]
     assert [path.name for path in sorted(converted.iterdir())] == ["evaluator.json", "evaluator.safetensors"]
+
+
+def test_the_command_makes_the_same_folder(source, tmp_path, converted, capsys):
+    main(["import", "guo", str(source), f"name={tmp_path / 'out'}", "dataset=humanml3d"])
+    assert load_guo(tmp_path / "out").sha256 == load_guo(converted).sha256
+    told = capsys.readouterr().out
+    assert "42 tensors of finest.tar" in told and "opt_text_encoder" in told
 
 
 def test_the_same_files_give_the_same_hash(source, converted, tmp_path):
