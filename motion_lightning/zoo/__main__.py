@@ -7,7 +7,7 @@ from pathlib import Path
 
 from motion_lightning.errors import UserError
 
-FAMILIES = ("mdm", "mld", "dit")
+FAMILIES = ("mdm", "mld", "dit", "guo")
 
 USAGE = """Published checkpoints into runs that `sample` and `evaluate` take. Nothing is downloaded.
 
@@ -67,12 +67,13 @@ def report(out: Path) -> str:
     """What was made, and what was left out of it."""
     import json
 
-    record = json.loads((out / "provenance.json").read_text())
+    path = next(out / name for name in ("provenance.json", "evaluator.json") if (out / name).is_file())
+    record = json.loads(path.read_text("utf-8"))
     lines = [f"{out}: {record['tensors_used']} tensors of {record['file']} (SHA-256 {record['sha256'][:16]}…)"]
     for reason, keys in record["left_out"].items():
         some = ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
-        lines.append(f"left out {len(keys)}: {reason} ({some}; all in provenance.json)")
-    return "\n".join([*lines, *record.get("next", [])])
+        lines.append(f"left out {len(keys)}: {reason} ({some}; all in {path.name})")
+    return "\n".join([*lines, *(f"next:  {command}" for command in record.get("next", []))])
 
 
 if __name__ == "__main__":
