@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,24 @@ class TrainedEvaluator:
     def texts(self, split: Split, texts: Sequence[int]) -> Tensor:
         """Indices of texts → unit vectors (N, W)."""
         self.check(split.store)
-        return torch.cat([self.model.texts(split.store.texts.cond(part)) for part in parts(texts)])
+        known = split.store.texts
+        if self.reads(split.store):
+            return torch.cat([self.model.texts(known.cond(part)) for part in parts(texts)])
+        return torch.cat([self.of_sentences([known[i] for i in part]) for part in parts(texts)])
 
-    def encode(self, cond: Any) -> Tensor:
-        """Embedded sentences → unit vectors (N, W)."""
-        with torch.no_grad():
-            return self.model.texts(cond)
+    @torch.no_grad()
+    def of_sentences(self, sentences: Sequence[str]) -> Tensor:
+        """Sentences → unit vectors (N, W)."""
+        return self.model.texts(self.encoder.encode(list(sentences)))
+
+    @cached_property
+    def encoder(self):
+        """The text encoder whose tokens the evaluator was trained on."""
+        return instantiate(self.config["text_encoder"])
+
+    def reads(self, store: Store) -> bool:
+        """Whether the store's embeddings are of the evaluator's own text encoder."""
+        return json.loads(json.dumps(self.encoder.fingerprint())) == store.manifest["encoder"]
 
     @torch.no_grad()
     def clips(self, split: Split, clips: Sequence[int], starts: Sequence[int], lengths: Sequence[int]) -> Tensor:
@@ -91,11 +104,6 @@ class TrainedEvaluator:
         if (kind := store.manifest["representation"]) != self.model.codec.representation:
             raise UserError(
                 f"{self.folder} is an evaluator of {self.model.codec.representation}, {store.path} holds {kind}"
-            )
-        if store.manifest["text_width"] != self.config["text_dim"]:
-            raise UserError(
-                f"{self.folder} reads texts of {self.config['text_dim']} numbers a token, {store.path} has "
-                f"{store.manifest['text_width']}: take an evaluator of the same text encoder"
             )
 
     def reasons(self, store: Store) -> list[str]:

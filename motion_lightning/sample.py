@@ -18,7 +18,7 @@ def sample(cfg: DictConfig) -> None:
     """Sample, draw, and keep the numbers."""
     if cfg.prompt is not None and not str(cfg.prompt).strip():
         raise UserError('prompt is empty: write what is done, prompt="a person waves"')
-    if cfg.n < 1 or not 0.5 <= cfg.seconds <= 10:
+    if cfg.n < 1 or (cfg.seconds is not None and not 0.5 <= cfg.seconds <= 10):
         raise UserError(f"n={cfg.n} seconds={cfg.seconds}: n is at least 1, seconds from 0.5 to 10")
     if cfg.source is not None and not cfg.edit:
         raise UserError(
@@ -73,9 +73,10 @@ def condition(cfg: DictConfig, run, task) -> tuple:
         if cfg.prompt is None:
             raise UserError('prompt is not set: write what is done, prompt="a person waves"')
         text = instantiate(run.config["text_encoder"]).encode([str(cfg.prompt)])
-        return text, str(cfg.prompt), task.frames(run.model, cfg.seconds), []
+        seconds = expected_seconds(run, text) if cfg.seconds is None else cfg.seconds
+        return text, str(cfg.prompt), task.frames(run.model, seconds), []
     part = open_data(run.config, run.config["store"]).split("test")
-    index = find_clip(part, cfg.clip)
+    index = part.find(cfg.clip)
     caption, (real,) = part.captions(index)[0], encoded(run.model.sample_codec, part, [index])
     cond = part.collate([index]).cond
     if cfg.prompt is not None:
@@ -84,15 +85,27 @@ def condition(cfg: DictConfig, run, task) -> tuple:
     return cond, caption, len(real), [Shown(real, caption, f"real, {part.ids[index]}", cond, real=True)]
 
 
-def find_clip(part, wanted) -> int:
-    """Index of a clip of the test split by its id or number; the first one where nothing is said."""
-    if wanted is None:
-        return 0
-    if str(wanted) in part.ids:
-        return part.ids.index(str(wanted))
-    if str(wanted).isdigit() and int(wanted) < len(part):
-        return int(wanted)
-    raise UserError(f"clip={wanted}: the test split has no such clip; give a number below {len(part)} or an id")
+def expected_seconds(run, text) -> float:
+    """How long clips of such a sentence are in the data of the run; 4 s where these are not at hand."""
+    from motion_lightning.assemble import open_data
+    from motion_lightning.lengths import open_lengths
+
+    usual, path = 4.0, run.config.get("store")
+    if not path:
+        log.info(
+            "%g s, since the run has no data that say how long such sentences last; seconds= says otherwise", usual
+        )
+        return usual
+    try:
+        store = open_data(run.config, path)
+        if len(set(store.split("train").lengths.tolist())) == 1:
+            return usual  # there is but one length
+        seconds = max(int(open_lengths(store).median(text.pooled)[0]) / run.model.codec.fps, 0.5)
+    except (UserError, OSError) as error:
+        log.info("%g s: how long such sentences last is not known (%s); seconds= says otherwise", usual, error)
+        return usual
+    log.info("%.1f s, as such sentences last in the data; seconds= says otherwise", seconds)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ FLOORS = [
     {"assemble", "checks", "first_stage", "prepare"},
     {"evaluator"},
     {"evaluation", "editing", "zoo"},
-    {"protocol_runs"},
-    {"sample", "evaluate", "doctor", "first_action", "comparison", "judge"},
+    {"protocol_runs", "retrieval"},
+    {"sample", "evaluate", "doctor", "first_action", "comparison", "judge", "retrieve"},
     {"train", "compare"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

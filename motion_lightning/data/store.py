@@ -181,6 +181,17 @@ class Split:
     def ids(self) -> list[str]:
         return [self.store.ids.text(row) for row in self.rows]
 
+    def find(self, wanted: str | int | None) -> int:
+        """Index of a clip by its id or number, the first one for None; UserError where there is no such clip."""
+        if wanted is None:
+            return 0
+        if str(wanted) in self.ids:
+            return self.ids.index(str(wanted))
+        if str(wanted).isdigit() and int(wanted) < len(self):
+            return int(wanted)
+        split = f"the {self.name} split"
+        raise UserError(f"clip={wanted}: {split} has no such clip; give a number below {len(self)} or an id")
+
     def collate(
         self,
         indices: Sequence[int],
