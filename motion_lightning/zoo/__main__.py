@@ -7,7 +7,7 @@ from pathlib import Path
 
 from motion_lightning.errors import UserError
 
-FAMILIES = ("mdm", "mld", "dit", "guo")
+FAMILIES = ("mdm", "mld", "tmr", "dit", "guo")
 
 USAGE = """Published checkpoints into runs that `sample` and `evaluate` take. Nothing is downloaded.
 

@@ -9,7 +9,7 @@ import torch
 from motion_lightning.errors import UserError
 from motion_lightning.models.dit import DiT
 from motion_lightning.zoo.checkpoint import fit, read, tensors
-from motion_lightning.zoo.run import check_free, provenance, written
+from motion_lightning.zoo.run import check_free, heads_of, provenance, written
 
 NAMES = {
     r"^t_embedder\.": "time.",
@@ -43,14 +43,14 @@ def convert(source: Path, out: Path, *, heads: str | None = None) -> Path:
     depth = len({m[1] for key in state if (m := re.match(r"blocks\.(\d+)\.", key))})
     if heads is None and width not in HEADS:
         raise UserError(f"{source} is {width} wide, and the published ones {', '.join(map(str, HEADS))}: give heads=N")
-    sizes = {"width": width, "depth": depth, "heads": int(heads or HEADS[width])}
+    sizes = {"width": width, "depth": depth, "heads": heads_of(width, heads or str(HEADS[width]))}
     with torch.device("meta"):
         model = DiT(features=1, text_dim=1, **sizes, original=True)
     expected = {k: v for k, v in model.state_dict().items() if k.startswith(("blocks.", "time.", "modulation."))}
     fitted = fit(state, expected, NAMES, UNUSED, source)
     settings = " ".join(f"model.{name}={value}" for name, value in sizes.items())
     record = provenance("dit", source, fitted.left_out, len(fitted.weights), **sizes)
-    record["next"] = [f"next:  python -m motion_lightning.train model=dit {settings} model.original=true start={out}"]
+    record["next"] = [f"python -m motion_lightning.train model=dit {settings} model.original=true start={out}"]
     with written(out) as part:
         torch.save(fitted.weights, part / "start.pt")
         (part / "provenance.json").write_text(json.dumps(record, indent=1) + "\n")

@@ -74,7 +74,9 @@ def convert(
     model.codec.take(mean, std, mean[None])
     left_out = fitted.left_out | unaveraged
     step = re.search(r"(\d+)", source.stem)
-    record = provenance("mdm", source, left_out, len(fitted.weights), settings=args, dataset=dataset)
+    follows = f'python -m motion_lightning.sample run={out} prompt="a person walks in a circle"'
+    about = {"settings": args, "dataset": dataset, "next": [follows]}
+    record = provenance("mdm", source, left_out, len(fitted.weights), **about)
     return write_run(out, model, config, record, int(step[1]) if step else 0)
 
 

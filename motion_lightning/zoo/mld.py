@@ -17,6 +17,7 @@ from motion_lightning.zoo.run import (
     check_free,
     check_store,
     configuration,
+    heads_of,
     provenance,
     statistics,
     write_run,
@@ -79,8 +80,6 @@ def convert(
     check_dataset(dataset)
     if stage not in ("diffusion", "vae"):
         raise UserError(f"stage={stage}: choose diffusion or vae")
-    if not heads.isdigit() or not int(heads):
-        raise UserError(f"heads={heads}: give the number of heads")
     mean, std = statistics(stats, store, FEATURES[dataset])
     whole = read(source)
     if not isinstance(whole, dict) or "state_dict" not in whole:
@@ -90,8 +89,7 @@ def convert(
         "_target_": "motion_lightning.models.mld.MotionVAE",
         "features": FEATURES[dataset],
         "tokens": rows(parts["vae"], source),
-        "heads": int(heads),
-        **size(parts["vae"], "vae", source),
+        **size(parts["vae"], "vae", heads, source),
     }
     config = configuration(dataset, [f"name={out.name}", *overrides(clip)])
     left_out = fit(parts["other"], {}, NAMES, UNUSED, source).left_out
@@ -109,15 +107,19 @@ def convert(
         config |= {"text_dim": encoder.dim, "store": check_store(store, config, encoder.fingerprint())}
         latents = "motion_lightning.codecs.motion_latent.MotionLatents"
         config["codec"] = {"_target_": latents, "run": str(out), "vae": vae, "codec": config["codec"]}
-        sizes = size(parts["denoiser"], "denoiser", source)
-        config["model"] = {"_target_": "motion_lightning.models.mld.MLD", "heads": int(heads), **sizes}
+        sizes = size(parts["denoiser"], "denoiser", heads, source)
+        config["model"] = {"_target_": "motion_lightning.models.mld.MLD", **sizes}
         model = build_model(config, encoder.dim)
         codec = model.codec.codec
         used = load(model.codec.vae, parts["vae"], source)
         used += load(model.denoiser, parts["denoiser"], source, left_out, null=encoder.encode_nothing())
     codec.take(mean, std, mean[None])
     step = int(whole.get("global_step", 0))
-    record = provenance("mld", source, left_out, used, dataset=dataset, stage=stage)
+    follows = (
+        f'sample run={out} prompt="a person walks in a circle"' if stage == "diffusion" else f"train codec.run={out}"
+    )
+    about = {"dataset": dataset, "stage": stage, "next": [f"python -m motion_lightning.{follows}"]}
+    record = provenance("mld", source, left_out, used, **about)
     return write_run(out, model, config, record, step)
 
 
@@ -168,7 +170,7 @@ def parted(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def size(state: dict[str, Tensor], part: str, source: Path) -> dict[str, Any]:
+def size(state: dict[str, Tensor], part: str, heads: str, source: Path) -> dict[str, Any]:
     """Sizes of a transformer with long skips, read off its tensors."""
     encoder = f"{part}.encoder."
     try:
@@ -177,7 +179,8 @@ def size(state: dict[str, Tensor], part: str, source: Path) -> dict[str, Any]:
     except (KeyError, StopIteration, ValueError):
         raise UserError(f"{source} holds no transformer with long skips and learned positions as {encoder}*") from None
     merges = sum(key.startswith(f"{encoder}linear_blocks.") and key.endswith("weight") for key in state)
-    return {"width": width, "depth": 2 * merges + 1, "ff": ff, "places": places}
+    depth = 2 * merges + 1
+    return {"width": width, "depth": depth, "heads": heads_of(width, heads), "ff": ff, "places": places}
 
 
 def rows(state: dict[str, Tensor], source: Path) -> int:

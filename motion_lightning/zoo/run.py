@@ -37,6 +37,13 @@ def check_dataset(dataset: str) -> None:
         raise UserError(f"dataset={dataset} is unknown; choose one of {', '.join(FEATURES)}")
 
 
+def heads_of(width: int, heads: str) -> int:
+    """The number of heads that a user gives; UserError where such a width has no such heads."""
+    if not heads.isdigit() or not int(heads) or width % int(heads):
+        raise UserError(f"heads={heads}: give a number that divides the width, {width}")
+    return int(heads)
+
+
 def statistics(stats: str | None, store: str | None, features: int) -> tuple[Tensor, Tensor]:
     """Mean and deviation (F,) that the model's data were normalised with, float64.
 
