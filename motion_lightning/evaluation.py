@@ -98,8 +98,7 @@ def sample_split(
     for k in progress(range(0, len(order), batch_size)):
         part = order[k : k + batch_size]
         cond = split.collate([clips[i] for i in part], [texts[i] for i in part]).cond
-        lengths = [model.codec.length(frames[i]) for i in part]
-        samples = model.sample(cond, lengths, sampling, seed=seed * 100_003 + k)
+        samples = model.sample(cond, [frames[i] for i in part], sampling, seed=seed * 100_003 + k)
         for i, x in zip(part, samples, strict=True):
             done[i] = x
     return done

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,12 @@ def evaluate_by_protocol(
         sampling = instantiate(run.config["sampler"]).but(overrides)
         source = provenance(run, store, replications, sampling)
         rows = replications.of_model(
-            run.model.codec, sampler(run, store, replications, sampling, scoring["batch_size"]),
+            run.model.sample_codec, sampler(run, store, replications, sampling, scoring["batch_size"]),
             run.folder / f"protocol-{plan.name}.rows.json", source, partial(measured, run, replications),
             partial(tqdm, desc=run.folder.name, unit="replication"),
         )  # fmt: skip
         drawn = draw(plan, replications.split, 0, replications.seed)
-        clips = encoded(run.model.codec, replications.split, drawn.clips.tolist())
+        clips = encoded(run.model.sample_codec, replications.split, drawn.clips.tolist())
         truth = [real[0] | measured(run, replications, drawn, clips, real=True), *real[1:]]
         made = result(plan, store.manifest["corpus"], rows, truth, reasons, source)
         write_json(run.folder / f"protocol-{plan.name}.json", made)
@@ -97,6 +98,7 @@ def ground_truth(replications: Replications) -> tuple[Replications, list[dict], 
     on, which is kept beside it.
     """
     protocol, split, judge = replications.protocol, replications.split, replications.evaluator
+    protocol.eligible(split)  # too few are refused before anything is shown
     real = replications.of_real(partial(tqdm, desc="real motions", unit="replication"))
     corpus, reasons = split.store.manifest["corpus"], judge.reasons(split.store)
     expected = protocol.real.get(corpus) if protocol.evaluator != "trained" else None
@@ -159,6 +161,11 @@ def provenance(run: Run, store: Store, replications: Replications, sampling: Sam
         "interval": sampling.interval and [*sampling.interval],
         "rescale": sampling.rescale,
         "seed": replications.seed,
+        "plan": {
+            name: value
+            for name, value in asdict(protocol).items()
+            if name in ("clips", "lengths", "pool", "pools", "top", "diversity_pairs", "multimodality", "frames")
+        },
         "version": __version__,
     }
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from motion_lightning.config import compose
+from motion_lightning.prepare import ensure_store
 from motion_lightning.zoo.__main__ import main
 
 SMALL = {"intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "projection_dim": 16}
@@ -83,6 +85,16 @@ def layer() -> Callable[..., dict[str, tuple]]:
         return shapes
 
     return layer
+
+
+@pytest.fixture(scope="session")
+def clip_store(tmp_path_factory, tiny_clip) -> Path:
+    """A prepared store of ten clips of the embedded corpus, whose texts the small CLIP has read, 22 tokens of each."""
+    sizes = ["data.corpus.train=6", "data.corpus.val=2", "data.corpus.test=2", "data.corpus.workers=0"]
+    encoder = ["text_encoder=clip", f"text_encoder.folder={tiny_clip}", "text_encoder.max_tokens=22"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path_factory.mktemp("stores")))
+        return ensure_store(compose("prepare", [*sizes, *encoder]))
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from motion_lightning.assemble import load_run
-from motion_lightning.config import compose, instantiate
+from motion_lightning.config import instantiate
 from motion_lightning.errors import UserError
 from motion_lightning.evaluate import evaluate
-from motion_lightning.prepare import ensure_store
 from motion_lightning.sample import sample
 
 ARGS = {"arch": "trans_enc", "cond_mask_prob": 0.1, "emb_trans_dec": False, "unconstrained": False}
@@ -89,17 +88,14 @@ def test_it_samples_without_a_store_and_says_what_evaluating_needs(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:text of")
-def test_it_is_evaluated_on_a_prepared_store(published, tiny_clip, tmp_path, zoo, call):
-    sizes = ["data.corpus.train=6", "data.corpus.val=2", "data.corpus.test=2", "data.corpus.workers=0"]
-    encoder = ["text_encoder=clip", f"text_encoder.folder={tiny_clip}", "text_encoder.max_tokens=22"]
-    store = ensure_store(compose("prepare", [*sizes, *encoder]))
-    zoo("import", "mdm", published(), f"name={tmp_path}/run", f"store={store}", f"clip={tiny_clip}")
+def test_it_is_evaluated_on_a_prepared_store(published, tiny_clip, clip_store, tmp_path, zoo, call):
+    zoo("import", "mdm", published(), f"name={tmp_path}/run", f"store={clip_store}", f"clip={tiny_clip}")
     assert call(evaluate, f"run={tmp_path}/run", "steps=1", "scoring.clips=2", "scoring.shown=1") == 0
     assert json.loads((tmp_path / "run/evaluation.json").read_text())["provenance"]["step"] == 123
-    other = shutil.copytree(store, tmp_path / "other")
+    other = shutil.copytree(clip_store, tmp_path / "other")
     manifest = json.loads((other / "manifest.json").read_text())
     (other / "manifest.json").write_text(json.dumps(manifest | {"encoder": {"name": "minilm"}}))
-    with pytest.raises(UserError, match="texts were read by"):
+    with pytest.raises(UserError, match="texts were read by minilm, expected clip"):
         zoo("import", "mdm", published(), f"name={tmp_path}/two", f"store={other}", f"clip={tiny_clip}")
 
 

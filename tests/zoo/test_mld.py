@@ -1,6 +1,7 @@
 """MLD's checkpoints, by keys and shapes as published."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import torch
 
 from motion_lightning.assemble import load_run, read_checkpoint
 from motion_lightning.config import instantiate
+from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
+from motion_lightning.evaluate import evaluate
+from motion_lightning.evaluation import sample_split
 from motion_lightning.first_stage import build_model, is_complete
 from motion_lightning.models.mld import MLD, MotionVAE
 from motion_lightning.sample import sample
@@ -122,6 +126,23 @@ def test_it_samples_at_the_length_that_is_asked_for(published, tiny_clip, stats,
         (numbers,) = (tmp_path / str(frames)).glob("*.npz")
         with np.load(numbers) as arrays:
             assert arrays["joints"].shape == (1, frames, 22, 3) and np.isfinite(arrays["joints"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:text of")
+def test_it_is_evaluated_on_a_prepared_store(published, tiny_clip, clip_store, tmp_path, zoo, call):
+    """Samples are as long as the clips, though the model makes one token of each."""
+    store = shutil.copytree(clip_store, tmp_path / "store")
+    manifest = json.loads((store / "manifest.json").read_text())
+    manifest["encoder"]["max_tokens"] = 77  # as MLD reads; the store's sentences were cut a little earlier
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    zoo("import", "mld", published(tokens=2), f"name={tmp_path}/run", f"store={store}", f"clip={tiny_clip}")
+    assert call(evaluate, f"run={tmp_path}/run", "steps=2", "scoring.clips=2", "scoring.shown=2") == 0
+    scores = json.loads((tmp_path / "run/evaluation.json").read_text())
+    assert scores["physical"]["jitter"]["model"] > 0 and scores["provenance"]["sampler"] == "ddim"
+    run, part = load_run(tmp_path / "run"), Store.open(store).split("test")
+    samples = sample_split(run.model, part, instantiate(run.config["sampler"])._replace(steps=2))
+    assert [len(sample) for sample in samples] == part.lengths.tolist()
 
 
 def test_an_edit_of_latents_of_whole_clips_is_refused(published, tiny_clip, stats, tmp_path, zoo, call, capsys):
