@@ -12,9 +12,8 @@ from motion_lightning.errors import UserError
 
 VERSION = 1
 BINS = 50  # of equal numbers of frames, up to the longest training clip
-# On the embedded corpus 3.04 nats a clip of val (training lengths alone: 3.42), median off by 8.4 frames (14.2); with
-# four times the rate 3.29 nats.
-STEPS, BATCH, RATE, WIDTH = 400, 512, 5e-4, 256
+# On the embedded corpus 2.99 nats a caption of val (training lengths alone: 3.42), median off by 8.5 frames (14.2).
+STEPS, CHECK, BATCH, RATE, WIDTH = 400, 20, 512, 5e-4, 256
 
 
 class LengthModel(nn.Module):
@@ -70,7 +69,7 @@ def open_lengths(store: Store) -> LengthModel:
     file.parent.mkdir(exist_ok=True)
     with filelock.FileLock(f"{file}.lock"):
         if not _is_current(file, store):
-            _fit(model, train)
+            _fit(model, store)
             part = file.with_suffix(".part")
             torch.save({"version": VERSION, "store": store.digest, "state": model.state_dict()}, part)
             part.replace(file)
@@ -85,25 +84,40 @@ def _is_current(file: Path, store: Store) -> bool:
     return (state["version"], state["store"]) == (VERSION, store.digest)
 
 
-def _fit(model: LengthModel, train: Split) -> None:
-    """Cross-entropy over every caption of every training clip, the same at every call."""
-    owner = [(text, int(train.lengths[i])) for i in range(len(train)) for text in train.text_ids(i)]
-    pooled = train.store.texts.cond([text for text, _ in owner]).pooled
-    frames = torch.tensor([length for _, length in owner])
+def _fit(model: LengthModel, store: Store) -> None:
+    """Cross-entropy over every caption of every training clip, from their lengths alone to where val is best."""
+    pooled, frames = _captions(store.split("train"))
     target = model.bin(frames)
-    count = torch.zeros(len(model.typical)).index_add(0, target, torch.ones(len(target)))
-    total = torch.zeros(len(model.typical)).index_add(0, target, frames.float())
+    count = torch.bincount(target, minlength=len(model.typical)).float()
+    total = torch.zeros(len(count)).index_add(0, target, frames.float())
     centres = (torch.arange(len(count)) + 0.5) * model.unit
     model.typical.copy_(torch.where(count > 0, total / count.clamp(min=1), centres).clamp(max=float(frames.max())))
+    held = _captions(store.split("val")) if len(store.split("val")) else (pooled, frames)
+    best, kept = float("inf"), model.state_dict()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         for layer in model.net:
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()
+        torch.nn.init.zeros_(model.net[-1].weight)
+        model.net[-1].bias.data.copy_(((count + 1) / (count + 1).sum()).log())
         optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
-        for _ in range(STEPS):
+        for step in range(STEPS + 1):
+            if step % CHECK == 0:
+                with torch.no_grad():
+                    nats = float(F.cross_entropy(model.eval()(held[0]), model.bin(held[1])))
+                if nats < best:
+                    best, kept = nats, {name: value.clone() for name, value in model.state_dict().items()}
+                model.train()
             batch = torch.randint(len(target), (min(BATCH, len(target)),))
             loss = F.cross_entropy(model(pooled[batch]), target[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    model.load_state_dict(kept)
+
+
+def _captions(split: Split) -> tuple[Tensor, Tensor]:
+    """Pooled embeddings (N, E) of all captions of a split, and the frames (N,) of their clips."""
+    owner = [(text, int(split.lengths[i])) for i in range(len(split)) for text in split.text_ids(i)]
+    return split.store.texts.cond([text for text, _ in owner]).pooled, torch.tensor([length for _, length in owner])

@@ -97,9 +97,10 @@ class Protocol:
         most = np.inf if self.frames.max is None else self.frames.max
         found = np.flatnonzero((split.lengths >= self.frames.min) & (split.lengths <= most))
         if len(found) < self.pool:
+            bounds = "" if len(found) == len(split.lengths) else f" of {self.frames.min} to {most:g} frames"
             raise UserError(
-                f"{split.store.path}, {split.name}: {len(found)} clips of {self.frames.min} to {most:g} frames, a pool "
-                f"of protocol={self.name} takes {self.pool}; prepare more clips, or set protocol.pool"
+                f"{split.store.path}, {split.name}: {len(found)} clips{bounds}, and a pool of protocol={self.name} "
+                f"takes {self.pool}; prepare more clips, or set protocol.pool"
             )
         return found
 

@@ -37,6 +37,7 @@ MODELS = {
     "sign_pose": ["experiment=sign_pose", *CORPUS],
     "unet2d": ["model=unet2d", "loader.val_batch_size=64"],
     "image_vae": ["model=image_vae", "loader.val_batch_size=64"],
+    "evaluator": ["model=evaluator", "model.width=32", "model.ff=64", *MOTIONS],
 }
 # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
 DESCENT = ["optimizer._target_=torch.optim.SGD", "~optimizer.betas", "optimizer.lr=0.01"]
@@ -46,7 +47,7 @@ SHORT = [
     *("training.warmup=2", "sampler.steps=2"),
 ]
 SAMPLED = ["callbacks.samples.every=1", "callbacks.samples.seconds=1"]
-NOT_SAMPLED = ("image_vae",)
+NOT_SAMPLED = ("image_vae", "evaluator")
 
 
 class Outcome(NamedTuple):

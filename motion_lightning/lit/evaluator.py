@@ -7,13 +7,14 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.kinds import kind_numbers
-from motion_lightning.diffusion.timesteps import StepRandom, fixed_noise
+from motion_lightning.diffusion.timesteps import StepRandom
 from motion_lightning.embedder import Embedder
 from motion_lightning.lit.schedule import warm_cosine
+from motion_lightning.metrics.gathered import in_order
 from motion_lightning.metrics.matching import Matching
 from motion_lightning.metrics.skill import masked_mean
 from motion_lightning.text.condition import text_of
@@ -59,7 +60,7 @@ class EvaluatorModule(L.LightningModule):
         self.model, self.make_optimizer, self.config = model, optimizer, config
         self.weights, self.temperature, self.alike = Weights(**(weights or {})), temperature, alike
         self.warmup, self.final_lr, self.seed = warmup, final_lr, seed
-        self.loss, self.matching = MeanMetric(), Matching()
+        self.loss, self.matching = Contrast(temperature, alike), Matching()
         self.kinds: dict[str, Tensor] = {}
 
     def kind_of(self, split: str, clips: Tensor) -> Tensor:
@@ -114,15 +115,14 @@ class EvaluatorModule(L.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """The loss with noise that is fixed by the clip, and the embeddings for R-precision."""
-        kinds = self.kind_of("val", batch.info.clip)
-        parts = self.compute_loss(batch, kinds, lambda like: fixed_noise(batch.info.clip, like))
-        self.loss.update(sum(parts.values()), len(batch.x))
-        x, mask = self.model.codec.encode(batch)
-        self.matching.update(self.model.texts(batch.cond), self.model.motions(x, mask), batch.info.clip)
+        """Embeddings of all clips, for the contrast among them and for R-precision."""
+        clips, (x, mask) = batch.info.clip, self.model.codec.encode(batch)
+        texts, motions = self.model.texts(batch.cond), self.model.motions(x, mask)
+        self.loss.update(texts, motions, text_of(batch.cond).pooled, self.kind_of("val", clips), clips)
+        self.matching.update(texts, motions, clips)
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val/loss", self.loss.compute(), prog_bar=True, sync_dist=True)
+        self.log("val/loss", self.loss.compute().float(), prog_bar=True, sync_dist=True)
         if len(self.trainer.datamodule.store.split("val")) >= self.matching.pool:
             for name, share in self.matching.compute().items():
                 self.log(f"val/{name}", share, prog_bar=name == "R-precision 3", sync_dist=True)
@@ -133,6 +133,30 @@ class EvaluatorModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["config"] = self.config
+
+
+class Contrast(Metric):
+    """The contrast among all clips that were seen, on any number of processes and whatever the size of batches."""
+
+    full_state_update = False
+
+    def __init__(self, temperature: float, alike: float):
+        super().__init__()
+        self.temperature, self.alike = temperature, alike
+        for name in ("texts", "motions", "pooled", "kinds", "index"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, texts: Tensor, motions: Tensor, pooled: Tensor, kinds: Tensor, index: Tensor) -> None:
+        """Embeddings (B, W), pooled sentences (B, E), kinds and indices (B,) of clips."""
+        rows = {"texts": texts.float(), "motions": motions.float(), "pooled": pooled, "kinds": kinds, "index": index}
+        for name, row in rows.items():
+            getattr(self, name).append(row)
+
+    def compute(self) -> Tensor:
+        """() float64."""
+        rows = in_order(self.index, self.texts, self.motions, self.pooled, self.kinds)
+        texts, motions, pooled, kinds = rows
+        return contrast(motions, texts, same(pooled, kinds, self.alike), self.temperature)
 
 
 def same(pooled: Tensor, kinds: Tensor, alike: float) -> Tensor:
