@@ -70,6 +70,7 @@ def run(tmp_path_factory):
         ("sample", ["prompt=", "guidance"]),
         ("evaluate", ["run=", "scoring.split"]),
         ("doctor", ["data.source=", "fail_on", "Exit status"]),
+        ("judge", ["runs=[", "answers=[", "prompts="]),
     ],
 )
 def test_help_is_light(command, names):

@@ -39,23 +39,24 @@ def pages(cfg: DictConfig, runs: list[str], prompts: list[str]) -> None:
     out = Path(cfg.out)
     sources = open_sources(runs, cfg.checkpoint, real=not prompts)
     every = own_prompts(sources, prompts, cfg.seconds) if prompts else shared_prompts(sources, cfg.seed)
-    facts = {"seed": cfg.seed, "sources": {source.name: source.facts for source in sources}}
+    asked = [source for source in sources if source.asked]
     made = [
-        ("pairs", pair_items([s for s in sources if s.asked], every, cfg.clips, cfg.seed)),
-        ("choose", choice_items(sources, every, cfg.clips, cfg.seed, skip=cfg.clips if not prompts else 0)),
+        ("pairs", asked, pair_items(asked, every, cfg.clips, cfg.seed)),
+        ("choose", sources, choice_items(sources, every, cfg.clips, cfg.seed, skip=0 if prompts else cfg.clips)),
     ]
-    if not any(items for _, items in made):
+    made = [(kind, shown, items) for kind, shown, items in made if items]
+    if not made:
         raise UserError("there is nothing to judge: name two runs for pairs, and give more prompts to choose from")
-    check_keys(out, made)
-    for kind, items in made:
-        if items:
-            log.info("%s", write_judged(out, kind, items, facts))
+    check_keys(out, {kind: items for kind, _, items in made})
+    for kind, shown, items in made:
+        facts = {"seed": cfg.seed, "sources": {source.name: source.facts for source in shown}}
+        log.info("%s", write_judged(out, kind, items, facts))
 
 
 def report(files: list[str], out: Path) -> None:
     """Write judging.json, judging.md and judging.html beside the pages' keys."""
     from motion_lightning.judge.answers import read_answers, read_keys
-    from motion_lightning.judge.report import write_judging
+    from motion_lightning.judge.report import summary, write_judging
     from motion_lightning.judge.verdicts import verdicts
 
     keys = read_keys(out)
@@ -64,8 +65,8 @@ def report(files: list[str], out: Path) -> None:
         log.warning("%s", note)
     if not sheets:
         raise UserError(f"none of the {len(files)} files of answers={files} can be counted; the lines above say why")
-    page, text = write_judging(out, verdicts(keys, sheets, notes))
-    log.info("%s\n%s", text, page)
+    found = verdicts(keys, sheets, notes)
+    log.info("%s\nlook:  %s", summary(found), write_judging(out, found))
 
 
 def listed(value) -> list[str]:

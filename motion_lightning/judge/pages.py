@@ -3,7 +3,7 @@
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,11 +64,11 @@ def page_id(items: Sequence[Item]) -> str:
     return hashlib.sha256(seen.encode()).hexdigest()[:12]
 
 
-def check_keys(folder: Path, made: Sequence[tuple[str, Sequence[Item]]]) -> None:
+def check_keys(folder: Path, made: Mapping[str, Sequence[Item]]) -> None:
     """UserError where the folder holds the key of other pages: what people answered could not be read without it."""
-    for kind, items in made:
+    for kind, items in made.items():
         file = folder / f"{kind}.key.json"
-        if items and file.is_file() and f'"page": "{page_id(items)}"' not in file.read_text(encoding="utf-8"):
+        if file.is_file() and f'"page": "{page_id(items)}"' not in file.read_text(encoding="utf-8"):
             raise UserError(
                 f"{file} is the key of another page, which its answers need: give another out=, or remove it"
             )

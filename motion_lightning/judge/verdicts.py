@@ -60,7 +60,7 @@ def viewer(sheet: Sheet, items: int) -> dict[str, Any]:
 def judge_pairs(key: dict, sheets: Sequence[Sheet]) -> dict[str, Any]:
     """Each question by itself. ``by prompt`` counts every prompt once, for whom most of its viewers prefer: answers of
     several viewers to one pair are not independent, as the interval over answers takes them to be."""
-    names = sorted({key["items"][0]["left"], key["items"][0]["right"]})
+    names = [name for name in key["sources"] if name in (key["items"][0]["left"], key["items"][0]["right"])]
     return {
         "runs": names,
         "questions": {question: preference(question, names, key, sheets) for question in ASKED["pairs"]},
@@ -126,7 +126,7 @@ def judge_choices(key: dict, sheets: Sequence[Sheet]) -> dict[str, Any]:
     items = key["items"]
     chosen = [{i: entry["chosen"] for i, entry in s.answers.items() if "chosen" in entry} for s in sheets]
     accuracy, confusions = {}, Counter()
-    for source in dict.fromkeys(item["source"] for item in items):
+    for source in key["sources"]:
         own = [(items[i], answer) for votes in chosen for i, answer in votes.items() if items[i]["source"] == source]
         right = sum(answer == item["right"] for item, answer in own)
         better = binomtest(right, len(own), 1 / OPTIONS, alternative="greater").pvalue if own else None

@@ -89,7 +89,7 @@ def interval_chart(rows: Sequence[tuple[str, float, float, float, str]], label: 
     low, high = min(r[2] for r in rows), max(r[3] for r in rows)
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
-    left, right, height = 96, width - 24, 38 * len(rows) + 44
+    left, right, height = max(96, 8 * max(len(r[0]) for r in rows) + 16), width - 24, 38 * len(rows) + 44
 
     def px(x: float) -> float:
         return round(left + (x - low) / ((high - low) or 1) * (right - left), 1)

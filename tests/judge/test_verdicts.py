@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motion_lightning.judge.answers import Sheet
-from motion_lightning.judge.report import write_judging
+from motion_lightning.judge.report import summary, write_judging
 from motion_lightning.judge.verdicts import share, sign_test, verdicts
 
 Z = 1.959963984540054
@@ -98,7 +98,9 @@ def choices() -> tuple[dict, Sheet]:
         for i, source in enumerate(sources)
     ]
     chosen = {i: {"chosen": answer, "seconds": {"chosen": 4}} for i, answer in enumerate("21111")}
-    return {"kind": "choose", "page": "d", "items": items}, Sheet("choose", "ann", chosen, Path("c.json"), "s", "2026")
+    return {"kind": "choose", "page": "d", "sources": {"fox": {}, "real": {}}, "items": items}, Sheet(
+        "choose", "ann", chosen, Path("c.json"), "s", "2026"
+    )
 
 
 def test_accuracy_is_by_source_and_wrong_choices_are_named():
@@ -116,20 +118,30 @@ def test_the_report_says_all_of_it_in_three_forms(tmp_path):
     choose, chosen = choices()
     sheets = [sheet("anna", "lllrrl", "nnnlr."), sheet("ben", "llrrrl", "llllll"), chosen]
     found = verdicts({"pairs": key(), "choose": choose}, sheets, ["x.json is damaged; not counted"])
-    page, text = write_judging(tmp_path, found)
+    page = write_judging(tmp_path, found)
+    text = (tmp_path / "judging.md").read_text()
     assert json.loads((tmp_path / "judging.json").read_text()) == json.loads(json.dumps(found))
-    assert text == (tmp_path / "judging.md").read_text()
     better = found["pairs"]["questions"]["better"]["without ties"]["fox"]
     said = f"{100 * better['share']:.1f} % ({100 * better['low']:.1f} – {100 * better['high']:.1f})"
     for words in (said, "Wilson", "sign test", "kappa", "12.5 %", "x.json is damaged", "sentence / 0 <b>"):
         assert words in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert all(len({len(line) for line in table}) == 1 for table in tables) and len(tables) == 7
+    assert all(len({len(line) for line in table}) == 1 for table in tables) and len(tables) == 8
     html = page.read_text()
     assert said in html and "sentence | 0 &lt;b&gt;" in html and "<svg" in html
     assert "None" not in html + text and "nan" not in html + text
 
 
 def test_a_page_that_nobody_answered_is_left_out(tmp_path):
-    _, text = write_judging(tmp_path, verdicts({"pairs": key(), "choose": choices()[0]}, [sheet("a", "nn")], []))
+    found = verdicts({"pairs": key(), "choose": choices()[0]}, [sheet("a", "nn")], [])
+    write_judging(tmp_path, found)
+    text = (tmp_path / "judging.md").read_text()
     assert "One sentence" not in text and "no answers" in text
+    assert summary(found) == "better    fox no answers  ant no answers\nnatural   fox no answers  ant no answers"
+
+
+def test_the_terminal_says_the_main_figures():
+    choose, chosen = choices()
+    lines = summary(verdicts({"pairs": key(), "choose": choose}, [sheet("anna", "lllrrl"), chosen], [])).splitlines()
+    assert lines[0].startswith("better    fox 83.3 % (") and lines[0].endswith("p 0.219")
+    assert lines[2].startswith("chosen    fox 50.0 % (") and "real 100.0 % (" in lines[2] and len(lines) == 3
