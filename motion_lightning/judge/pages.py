@@ -13,6 +13,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.view.fragment import Fragment
 from motion_lightning.view.page import page_html, write_text
 
+CAMERAS = {"pairs": "fixed", "choose": "free"}  # where two are compared, they are seen from one place
 NOUNS = {"pairs": "pairs", "choose": "clips"}
 TITLES = {"pairs": "Which of the two?", "choose": "Which sentence is it?"}
 INTRODUCTIONS = {
@@ -47,7 +48,7 @@ def write_judged(folder: Path, kind: str, items: Sequence[Item], facts: dict[str
     page = page_id(items)
     data = json.dumps({"kind": kind, "page": page})
     body = (
-        f'<div class="judge" data-camera="fixed">{_start(kind, len(items))}\n{body}\n{_end()}\n{_bar()}'
+        f'<div class="judge" data-camera="{CAMERAS[kind]}">{_start(kind, len(items))}\n{body}\n{_end()}\n{_bar()}'
         f'<script type="application/json" class="page">{data}</script></div>'
     )
     styles, scripts = (dict.fromkeys(item.fragment[i] for item in items) for i in (1, 2))
