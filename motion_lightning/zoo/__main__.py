@@ -57,7 +57,7 @@ def usage() -> str:
     lines = [USAGE]
     for family in FAMILIES:
         module = importlib.import_module(f"motion_lightning.zoo.{family}")
-        lines.append(f"{family}: {inspect.getdoc(module)}")
+        lines.append(f"{family}: {inspect.getdoc(module).splitlines()[0]}")
         lines += [f"    {line}".rstrip() for line in inspect.getdoc(module.convert).splitlines()]
         lines.append("")
     return "\n".join(lines)

@@ -115,10 +115,9 @@ def convert(
         used += load(model.denoiser, parts["denoiser"], source, left_out, null=encoder.encode_nothing())
     codec.take(mean, std, mean[None])
     step = int(whole.get("global_step", 0))
-    follows = (
-        f'sample run={out} prompt="a person walks in a circle"' if stage == "diffusion" else f"train codec.run={out}"
-    )
-    about = {"dataset": dataset, "stage": stage, "next": [f"python -m motion_lightning.{follows}"]}
+    about = {"dataset": dataset, "stage": stage}
+    if stage == "diffusion":
+        about["next"] = [f'python -m motion_lightning.sample run={out} prompt="a person walks in a circle"']
     record = provenance("mld", source, left_out, used, **about)
     return write_run(out, model, config, record, step)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from motion_lightning.assemble import start_from
+from motion_lightning.assemble import build_model, build_module, start_from
+from motion_lightning.config import compose
 from motion_lightning.errors import UserError
 from motion_lightning.models.dit import DiT
 from motion_lightning.models.layers import modulate
@@ -81,6 +82,16 @@ def test_what_is_of_pictures_is_named_as_left_out(published, tmp_path, zoo, caps
     assert "next:  python -m motion_lightning.train model=dit model.width=32 model.depth=2 model.heads=4" in (
         capsys.readouterr().out
     )
+
+
+def test_training_starts_from_it(published, tiny_store, tmp_path, zoo):
+    file = published()
+    zoo("import", "dit", file, f"name={tmp_path}/start", "heads=4")
+    sizes = ["model.width=32", "model.depth=2", "model.heads=4", "model.original=true", "diffusion=plain"]
+    cfg = compose("train", [*sizes, f"start={tmp_path}/start"])
+    model = build_module(cfg, build_model(cfg, 8), tiny_store, {}).model
+    theirs = torch.load(file, weights_only=True)
+    assert torch.equal(model.denoiser.blocks[1].attention.out.weight, theirs["blocks.1.attn.proj.weight"])
 
 
 def test_bad_input(published, tmp_path, zoo):
