@@ -58,7 +58,7 @@ class ImageTask:
     def _films(self, model: Diffusion, shown: Sequence[Shown]) -> list[Film]:
         samples = [one for one in shown if not one.real]
         groups = {
-            samples[0].title or "sample": samples,
+            (samples[0].title if samples else "") or "sample": samples,
             "sample by the null condition": self._unconditional(model, samples),
             "real": [one for one in shown if one.real],
         }

@@ -123,6 +123,11 @@ def test_an_unconditional_model_has_no_second_row(make, fours, shown):
     assert "null condition" not in body and body.count("<img") == 6
 
 
+def test_real_pictures_can_stand_alone(make, fours, shown):
+    real = [one for one in shown if one.real]
+    assert ImageTask(sampling=SAMPLING).look(make(fours), real).body.count("<img") == len(real) > 0
+
+
 def test_guidance_moves_samples_from_the_null_condition_to_the_label(fours, randomise, tiny_encoder):
     """0 is the null condition, 1 the label alone; between and beyond lies the straight line, at one step."""
     from motion_lightning.models.unet2d import UNet2d
