@@ -60,6 +60,11 @@ def translation(source: nn.Module, target: nn.Module):
                 f"the samples lack {', '.join(lacking)}, which the evaluator reads: train one on less, with "
                 "train model=evaluator codec.parts=essential"
             )
+        if "contacts" in target.names and source.stand_speed != target.stand_speed:
+            raise UserError(
+                f"the evaluator reads contacts, which mean codec.stand_speed={target.stand_speed} to it and "
+                f"{source.stand_speed} in the samples (None: as HumanML3D has them); take an evaluator of like data"
+            )
         return lambda x: target.of_parts(source.metric(x))
     same = type(source) is type(target) and source.shape == target.shape
     same = same and all(map(torch.equal, source.state_dict().values(), target.state_dict().values()))

@@ -68,7 +68,7 @@ def convert(
     config |= {
         "assembly": "motion_lightning.evaluator",
         "text_dim": encoder.dim,
-        "store": check_store(store, config, encoder.fingerprint()),
+        "store": check_store(store, config, None),
         "model": {
             "_target_": "motion_lightning.models.tmr.TMR",
             **size(state, heads, source),

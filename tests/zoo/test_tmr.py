@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from motion_lightning.assemble import read_checkpoint
+from motion_lightning.codecs.motion import FeatureCodec
 from motion_lightning.errors import UserError
 from motion_lightning.evaluator import build_model
 
@@ -94,6 +95,15 @@ def test_the_folder_and_lightnings_checkpoint_are_one(published, bert, stats, tm
     zoo("import", "tmr", tmp_path / "last.ckpt", f"name={tmp_path}/two", *given)
     one, two = (loaded(tmp_path / name).state_dict() for name in ("one", "two"))
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_contacts_of_another_meaning_are_not_read(published, bert, stats, tmp_path, zoo):
+    zoo("import", "tmr", published(), f"name={tmp_path}/run", f"text_encoder={bert}", f"stats={stats()}")
+    model, x = loaded(tmp_path / "run"), torch.randn(9, 263)
+    published_too = FeatureCodec("all", stand_speed=None)
+    assert model.of_samples([x], published_too).shape == (1, 32)
+    with pytest.raises(UserError, match=r"mean codec\.stand_speed=None to it and 0\.2 in the samples"):
+        model.of_samples([x], FeatureCodec("all"))
 
 
 def test_without_a_decoder_it_still_embeds(published, bert, stats, tmp_path, zoo):
