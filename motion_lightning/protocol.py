@@ -9,16 +9,18 @@ An evaluator is what places motions and texts in one space::
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from motion_lightning.data.store import Split
 from motion_lightning.errors import UserError
-from motion_lightning.metrics.diversity import diversity
+from motion_lightning.metrics.diversity import diversity, multimodality
 from motion_lightning.metrics.frechet import Moments, frechet_distance, moments
 from motion_lightning.metrics.gathered import check_embeddings
 from motion_lightning.metrics.matching import matching, pools
@@ -114,6 +116,11 @@ class Draw(NamedTuple):
     lengths: np.ndarray  # (N,) frames
 
 
+def generator_of(number: int, seed: int) -> torch.Generator:
+    """Of the pools and pairs of a replication."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + number)
+
+
 def draw(protocol: Protocol, split: Split, number: int, seed: int = 0, clips: int | None = None) -> Draw:
     """The clips of replication ``number``, a function of (seed, number); at most ``clips`` of them."""
     rng = np.random.default_rng([seed, number])
@@ -152,18 +159,21 @@ class RealEmbeddings:
         return torch.stack([self.of_texts[text] for text in ids]).double()
 
 
-def figures(protocol: Protocol, texts: Tensor, motions: Tensor, real: Moments, number: int, seed: int = 0) -> dict:
+def figures(
+    protocol: Protocol, texts: Tensor, motions: Tensor, real: Moments, generator: torch.Generator
+) -> dict[str, float]:
     """One replication's figures of motions (N, E) with their texts (N, E), beside the moments of real motions.
 
     UserError for NaN and for embeddings that are all equal.
     """
     check_embeddings("texts", texts), check_embeddings("motions", motions)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     if protocol.pools == "loader":  # they are in random order already
-        pool = torch.arange(len(texts) // protocol.pool * protocol.pool).view(-1, protocol.pool)
+        whole = len(texts) // protocol.pool * protocol.pool
+        pooled = [x[:whole].unflatten(0, (-1, protocol.pool)) for x in (texts, motions)]
     else:
         pool = pools(len(texts), protocol.pool, generator)
-    matched = matching(texts, motions, pool, protocol.top)
+        pooled = [x[pool] for x in (texts, motions)]
+    matched = matching(*pooled, protocol.top)
     distance = matched.pop("MM-Dist")
     pairs = min(protocol.diversity_pairs, len(motions))
     return {
@@ -172,6 +182,34 @@ def figures(protocol: Protocol, texts: Tensor, motions: Tensor, real: Moments, n
         "MM-Dist": distance,
         "Diversity": diversity(motions, pairs, generator),
     }
+
+
+def score_embeddings(
+    protocol: Protocol, texts: Tensor, motions: Tensor, real: Tensor, several: Tensor | None = None
+) -> list[dict]:
+    """Figures of embeddings that are there already, a row a replication; these run side by side.
+
+    Args:
+        texts, motions: (R, N, E), in random order.
+        real: (M, E) of real motions.
+        several: (R, captions, samples, E), for MultiModality.
+    """
+    reference = moments(check_embeddings("real motions", real.double()))
+
+    def one(number: int) -> dict:
+        generator = torch.Generator().manual_seed(number)
+        row = figures(protocol, texts[number].double(), motions[number].double(), reference, generator)
+        if several is not None:
+            row["MultiModality"] = multimodality(several[number].double(), protocol.multimodality.pairs, generator)
+        return row
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # matrices of 512 gain less from threads than replications do
+    try:
+        with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(one, range(len(texts))))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def summarise(replications: Sequence[Mapping[str, float | None]]) -> dict[str, dict | None]:

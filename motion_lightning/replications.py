@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from motion_lightning.data.store import Split
@@ -21,6 +20,7 @@ from motion_lightning.protocol import (
     chosen_for_multimodality,
     draw,
     figures,
+    generator_of,
     summarise,
 )
 
@@ -52,7 +52,8 @@ class Replications:
         for number in progress(range(self.protocol.replications)):
             drawn = draw(self.protocol, self.split, number, self.seed)
             texts, motions = self.real.texts(drawn), self.real(drawn)
-            rows.append(figures(self.protocol, texts, motions, self.reference(number), number, self.seed))
+            generator = generator_of(number, self.seed)
+            rows.append(figures(self.protocol, texts, motions, self.reference(number), generator))
         return rows
 
     def of_model(
@@ -82,13 +83,13 @@ class Replications:
                 f"{broken} of {len(samples)} samples hold NaN or infinity: the model diverged, see its training loss"
             )
         motions = self.evaluator.samples(codec, samples).double()
-        row = figures(protocol, self.real.texts(drawn), motions, self.reference(number), number, self.seed)
+        generator = generator_of(number, self.seed)
+        row = figures(protocol, self.real.texts(drawn), motions, self.reference(number), generator)
         plan = protocol.multimodality
         if plan and number < plan.replications:
             chosen = chosen_for_multimodality(protocol, drawn, number, self.seed)
             repeated = Draw(*(np.repeat(part[chosen], plan.samples) for part in drawn))
             several = self.evaluator.samples(codec, sample(repeated, self.seed + 1000 * number + 1)).double()
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
             row["MultiModality"] = multimodality(several.unflatten(0, (-1, plan.samples)), plan.pairs, generator)
         row |= measure(drawn, samples)
         return {name: None if math.isnan(value) else float(value) for name, value in row.items()}

@@ -15,6 +15,7 @@ from motion_lightning.protocol import (
     chosen_for_multimodality,
     draw,
     figures,
+    generator_of,
     self_test,
     summarise,
 )
@@ -116,7 +117,8 @@ def world(clips: int = 4384, seed: int = 0, noise: float = 1.2) -> tuple[torch.T
 
 def replications(texts: torch.Tensor, motions: torch.Tensor, count: int = 20, seed: int = 0) -> dict:
     protocol, real = Protocol("mine", pools="shuffled"), moments(motions)
-    return summarise([figures(protocol, texts, motions, real, number, seed) for number in range(count)])
+    drawn = (generator_of(number, seed) for number in range(count))
+    return summarise([figures(protocol, texts, motions, real, generator) for generator in drawn])
 
 
 @pytest.fixture(scope="module")

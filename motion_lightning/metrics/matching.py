@@ -15,25 +15,26 @@ def pools(clips: int, size: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(clips, generator=generator)[: clips // size * size].view(-1, size)
 
 
-def ranks(texts: Tensor, motions: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each text finds its own motion among those of its pool.
-
-    Args:
-        texts, motions: (N, E).
-        pool: (P, S) indices.
+def ranks(texts: Tensor, motions: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each text (P, S, E) finds its own motion among the S of its pool, (P, S, E).
 
     Returns:
         Rank (P, S) from 0, motions at the same distance counted as nearer, so that what cannot tell motions apart
         finds none; and the Euclidean distance (P, S) to its own.
     """
-    distances = torch.cdist(texts[pool], motions[pool], compute_mode="donot_use_mm_for_euclid_dist")  # (P, S, S)
+    lengths = torch.linalg.vecdot(texts, texts)[..., None] + torch.linalg.vecdot(motions, motions)[:, None]
+    distances = torch.baddbmm(lengths, texts, motions.mT, alpha=-2).clamp(min=0)  # (P, S, S), squared; never below 0
     own = distances.diagonal(dim1=1, dim2=2)  # (P, S)
-    return (distances <= own[..., None]).sum(-1) - 1, own
+    return (distances <= own[..., None]).sum(-1) - 1, own.sqrt()
 
 
-def matching(texts: Tensor, motions: Tensor, pool: Tensor, top: int = 3) -> dict[str, float]:
-    """R-precision 1 … top, shares of texts that find their motion among the first, and MM-Dist, the mean distance."""
-    place, own = ranks(texts, motions, pool)
+def matching(texts: Tensor, motions: Tensor, top: int = 3) -> dict[str, float]:
+    """R-precision 1 … top, shares of texts that find their motion among the first, and MM-Dist, the mean distance.
+
+    Args:
+        texts, motions: (P, S, E), in P pools of S.
+    """
+    place, own = ranks(texts, motions)
     shares = {f"R-precision {k}": float((place < k).double().mean()) for k in range(1, top + 1)}
     return shares | {"MM-Dist": float(own.mean())}
 
@@ -60,4 +61,4 @@ class Matching(Metric):
         texts, motions = in_order(self.index, self.texts, self.motions)
         pool = pools(len(texts), self.pool, torch.Generator().manual_seed(self.seed))
         check_embeddings("R-precision, texts", texts), check_embeddings("R-precision, motions", motions)
-        return matching(texts, motions, pool, self.top)
+        return matching(texts[pool], motions[pool], self.top)

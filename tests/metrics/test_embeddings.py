@@ -82,7 +82,7 @@ def test_r_precision_and_mm_dist_are_those_of_plain_loops():
             ranking = sorted(rows, key=lambda j: np.linalg.norm(texts[i] - motions[j]))
             hits += [ranking.index(i) < k for k in (1, 2, 3)]
             distances.append(np.linalg.norm(texts[i] - motions[i]))
-    found = matching(torch.from_numpy(texts), torch.from_numpy(motions), pool)
+    found = matching(*(torch.from_numpy(x)[pool] for x in (texts, motions)))
     expected = [*(hits / 96), np.mean(distances)]
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
     assert list(found) == ["R-precision 1", "R-precision 2", "R-precision 3", "MM-Dist"]
@@ -93,14 +93,14 @@ def test_a_text_ranks_motions_and_not_the_other_way_round():
     texts = torch.eye(4)
     motions = -torch.eye(4)
     motions[0] = 0.4  # nearer to texts 1, 2 and 3 than their own motions are; its own text has it nearest, too
-    found = matching(texts, motions, torch.arange(4)[None], top=3)
+    found = matching(texts[None], motions[None], top=3)
     assert found["R-precision 1"] == 0.25  # of text 0
     assert found["R-precision 2"] == 0.25  # the others' motions are as near as each other's, which is no find
 
 
 def test_what_cannot_tell_motions_apart_finds_none():
-    texts, motions = torch.randn(64, 8), torch.ones(64, 8)
-    assert matching(texts, motions, torch.arange(64).view(2, 32))["R-precision 3"] == 0
+    texts, motions = torch.randn(2, 32, 8), torch.ones(2, 32, 8)
+    assert matching(texts, motions)["R-precision 3"] == 0
 
 
 def test_diversity_and_multimodality_are_mean_distances_of_drawn_pairs():
