@@ -83,7 +83,7 @@ class Diffusion(nn.Module):
             weak: a lesser model of the same x and process to be guided away from, instead of the null condition.
 
         Returns:
-            B tensors (T_i, ...) in the space of x; where x does not say how long a clip is, in that of ``sample_codec``.
+            B tensors (T_i, ...) in the space of ``sample_codec``: of x, unless x does not say how long a clip is.
         """
         sizes = [self.codec.length(n if edit else max(n, sampling.window)) for n in lengths]
         device = text_of(cond).pooled.device
