@@ -51,17 +51,13 @@ class Guo(NamedTuple):
 
 
 def convert(source: Path, out: Path, dataset: str = "humanml3d") -> Path:
-    """Published files → the folder ``out``, which is there as a whole or not at all.
+    """Published files → an evaluator for ``evaluate … evaluator=``, in a folder that is there as a whole or not at all.
 
-    Args:
-        source: folder that holds, at any depth, ``text_mot_match/model/finest.tar``, ``Comp_v6_KLD*/meta/mean.npy``
-            and ``std.npy`` (or ``t2m_mean.npy``, ``t2m_std.npy``), and ``our_vab_data.npy`` with ``our_vab_words`` and
-            ``our_vab_idx`` as .pkl or .json.
-        dataset: "humanml3d" or "kit".
+    PATH is a folder that holds, at any depth, text_mot_match/model/finest.tar, Comp_v6_KLD*/meta/mean.npy and std.npy
+    (or t2m_mean.npy and t2m_std.npy), and our_vab_data.npy with our_vab_words and our_vab_idx as .pkl or .json. A
+    file that is missing, there twice, damaged or of another size is refused, and so are the data set's own statistics.
 
-    Raises:
-        UserError: ``out`` is there; a file is missing, there twice, damaged or of another size; the statistics are
-            not the evaluator's.
+    dataset=NAME  humanml3d or kit
     """
     source, out = Path(source).expanduser(), Path(out).expanduser()
     if dataset not in WIDTHS:
