@@ -60,7 +60,10 @@ def train(cfg: DictConfig) -> None:
         from motion_lightning.evaluate import evaluate_run
 
         evaluate_run(folder, **instantiate(cfg.evaluate))
-    log.info("look:  %s", folder / ("report.html" if cfg.evaluate else "samples"))
+    if cfg.evaluate or (folder / "samples").is_dir():
+        log.info("look:  %s", folder / ("report.html" if cfg.evaluate else "samples"))
+    if cfg.assembly == "motion_lightning.evaluator":
+        log.info("next:  python -m motion_lightning.evaluate 'runs=[…]' protocol=programs evaluator=%s", folder)
     if cfg.assembly == "motion_lightning.assemble":
         prompts = instantiate(cfg.task).prompts
         asked = f'prompt="{prompts[0]}"' if prompts else "clip=0"

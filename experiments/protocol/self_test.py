@@ -75,9 +75,8 @@ def main(run: str) -> None:
         print(f"{name}: {'; '.join(self_test(measure(), expected)) or 'passes'}")
     std = judge.model.codec.std.clone()
     judge.model.codec.std.copy_(std.roll(1))
-    print(
-        f"std of the neighbouring feature: {'; '.join(self_test(figures(Corrupted(store, 'test')), expected)) or 'passes'}"
-    )
+    found = self_test(figures(Corrupted(store, "test")), expected)
+    print(f"std of the neighbouring feature: {'; '.join(found) or 'passes'}")
 
 
 if __name__ == "__main__":

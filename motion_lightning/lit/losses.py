@@ -8,12 +8,19 @@ from motion_lightning.codecs.pose import PoseCodec
 from motion_lightning.data.batch import Batch
 from motion_lightning.errors import UserError
 from motion_lightning.motion.anatomy import bone_length_loss
-from motion_lightning.motion.losses import foot_loss, position_loss, velocity_loss
+from motion_lightning.motion.losses import foot_loss, position_loss, smooth_position_loss, velocity_loss
 
 
 def position(codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch) -> Tensor:
     """Squared error of the joints, m²."""
     return position_loss(codec.joints(x0_hat), codec.joints(x0), mask)
+
+
+def smooth_position(
+    codec: FeatureCodec, x0_hat: Tensor, x0: Tensor, mask: Tensor, batch: Batch, beta: float = 1.0
+) -> Tensor:
+    """Smooth L1 of the joints' coordinates, m; below ``beta`` half of its square over ``beta``."""
+    return smooth_position_loss(codec.joints(x0_hat), codec.joints(x0), mask, beta)
 
 
 def foot(

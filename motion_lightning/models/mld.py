@@ -24,6 +24,7 @@ class MotionVAE(nn.Module):
         latent: C, numbers a token of latents; None: as many as the transformers are wide, without a projection.
         width, depth, heads, ff: size of each transformer.
         places: tokens that there are learned positions for.
+        patch: frames that make one token of a transformer; published with 1.
     """
 
     def __init__(
@@ -37,15 +38,16 @@ class MotionVAE(nn.Module):
         ff: int = 1024,
         dropout: float = 0.1,
         places: int = 500,
+        patch: int = 1,
     ):
         super().__init__()
         if width % heads:
             raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
         size = {"width": width, "depth": depth, "heads": heads, "ff": ff, "dropout": dropout}
-        self.tokens, self.places = tokens, places
+        self.tokens, self.places, self.patch = tokens, places, patch
         self.shape = (latent or width,)
         self.sizes = {"features": latent or width, "tokens": tokens}
-        self.inp, self.out = nn.Linear(features, width), nn.Linear(width, features)
+        self.inp, self.out = nn.Linear(patch * features, width), nn.Linear(width, patch * features)
         self.summary = nn.Parameter(torch.randn(2 * tokens, width))
         self.encoder_positions, self.decoder_positions = (nn.Parameter(torch.rand(places, width)) for _ in range(2))
         self.encoder, self.decoder = skip_encoder(**size), skip_decoder(**size)
@@ -65,19 +67,26 @@ class MotionVAE(nn.Module):
             UserError: more frames than there are positions for.
         """
         first = len(self.summary)
+        frames = F.pad(x * mask[..., None], (0, 0, 0, -x.shape[1] % self.patch))
+        x, mask = frames.unflatten(1, (-1, self.patch)).flatten(2), self.patched(mask)  # (B, N, P D), (B, N)
         self.check(x.shape[1] + first)
-        h = torch.cat([self.summary.expand(len(x), -1, -1), self.inp(x)], dim=1)  # (B, 2 L + T, W)
+        h = torch.cat([self.summary.expand(len(x), -1, -1), self.inp(x)], dim=1)  # (B, 2 L + N, W)
         h = self.encoder(h + self.encoder_positions[: h.shape[1]], F.pad(mask, (first, 0), value=True))
         mean, log_variance = self.to_latent(h[:, :first]).chunk(2, dim=1)  # (B, L, C) each
         return Gaussian(mean, log_variance.clamp(-20, 10)), mask.new_ones(len(x), self.tokens)
 
     def decode(self, z: Tensor, mask: Tensor) -> Tensor:
         """Latents (B, L, C), mask (B, T) of the frames to make → x (B, T, D), zero where the mask is False."""
-        self.check(mask.shape[1])
+        valid = self.patched(mask)  # (B, N)
+        self.check(valid.shape[1])
         memory = self.of_latent(z)
-        queries = self.decoder_positions[: mask.shape[1]].expand(len(z), -1, -1)
-        h = self.decoder(queries, mask, memory, mask.new_ones(memory.shape[:2]))
-        return self.out(h) * mask[..., None]
+        queries = self.decoder_positions[: valid.shape[1]].expand(len(z), -1, -1)
+        h = self.decoder(queries, valid, memory, mask.new_ones(memory.shape[:2]))
+        return self.out(h).unflatten(2, (self.patch, -1)).flatten(1, 2)[:, : mask.shape[1]] * mask[..., None]
+
+    def patched(self, mask: Tensor) -> Tensor:
+        """Frames (B, T) → tokens (B, N) whose first frame is valid."""
+        return mask[:, :: self.patch]
 
     def check(self, tokens: int) -> None:
         if tokens > self.places:

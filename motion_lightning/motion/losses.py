@@ -4,6 +4,7 @@ As in MDM (Tevet et al. 2023, eqs. 3-5). Differences count only between two vali
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from motion_lightning.motion.skeleton import Skeleton
@@ -12,6 +13,11 @@ from motion_lightning.motion.skeleton import Skeleton
 def position_loss(joints: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Squared distance of joints, m^2, averaged over joints and frames; 0 for a clip without valid frames."""
     return _mean((joints - target).square().sum(-1).mean(-1), mask)
+
+
+def smooth_position_loss(joints: Tensor, target: Tensor, mask: Tensor, beta: float = 1.0) -> Tensor:
+    """Smooth L1 of the joints' coordinates, metres, averaged over them and frames: quadratic below ``beta``."""
+    return _mean(F.smooth_l1_loss(joints, target, reduction="none", beta=beta).flatten(2).mean(-1), mask)
 
 
 def velocity_loss(joints: Tensor, target: Tensor, mask: Tensor) -> Tensor:
