@@ -14,7 +14,7 @@ from tqdm import tqdm
 from motion_lightning import __version__
 from motion_lightning.assemble import Run, encoded, load_run, open_data
 from motion_lightning.config import instantiate
-from motion_lightning.data.store import Store
+from motion_lightning.data.store import Store, file_sha256
 from motion_lightning.errors import UserError
 from motion_lightning.evaluation import sample_split
 from motion_lightning.evaluator import TrainedEvaluator, ensure_evaluator, load_evaluator
@@ -55,15 +55,22 @@ def evaluate_by_protocol(
         replications, real, reasons = tests[store.digest]
         sampling = instantiate(run.config["sampler"]).but(overrides)
         source = provenance(run, store, replications, sampling)
-        rows = replications.of_model(
-            run.model.sample_codec, sampler(run, store, replications, sampling, scoring["batch_size"]),
-            run.folder / f"protocol-{plan.name}.rows.json", source, partial(measured, run, replications),
-            partial(tqdm, desc=run.folder.name, unit="replication"),
-        )  # fmt: skip
+        try:
+            rows = replications.of_model(
+                run.model.sample_codec, sampler(run, store, replications, sampling, scoring["batch_size"]),
+                run.folder / f"protocol-{plan.name}.rows.json", source, partial(measured, run, replications),
+                partial(tqdm, desc=run.folder.name, unit="replication"),
+            )  # fmt: skip
+            wrong = []
+        except UserError as error:
+            if len(loaded) == 1:
+                raise
+            log.warning("%s: %s", run.folder.name, error)  # the others are worth a table
+            rows, wrong = [], [str(error)]
         drawn = draw(plan, replications.split, 0, replications.seed)
         clips = encoded(run.model.sample_codec, replications.split, drawn.clips.tolist())
         truth = [real[0] | measured(run, replications, drawn, clips, real=True), *real[1:]]
-        made = result(plan, store.manifest["corpus"], rows, truth, reasons, source)
+        made = result(plan, store.manifest["corpus"], rows, truth, reasons + wrong, source)
         write_json(run.folder / f"protocol-{plan.name}.json", made)
         results[unique(run.folder, results)] = made
     files = write_results(Path(out), results, published(store.manifest["corpus"], plan))
@@ -149,6 +156,7 @@ def provenance(run: Run, store: Store, replications: Replications, sampling: Sam
     return {
         "run": run.folder.name,
         "checkpoint": run.checkpoint.name,
+        "checkpoint_sha256": file_sha256(run.checkpoint)[:16],
         "step": run.step,
         "evaluator": judge.digest[:16],
         "evaluator_name": judge.name,

@@ -118,6 +118,20 @@ def test_a_sample_of_nan_gets_no_figure(work, capsys, monkeypatch):
     assert "12 of 12 samples hold NaN" in capsys.readouterr().err
 
 
+def test_a_diverged_run_is_marked_and_the_others_are_scored(work, scored, monkeypatch):
+    if not (work / "runs/b").is_dir():
+        shutil.copytree(work / "runs/a", work / "runs/b")
+        (work / "runs/b/protocol-programs.rows.json").unlink()
+    monkeypatch.setattr(
+        protocol_runs, "sample_split", lambda model, *a: [torch.full((40, 137), torch.nan) for _ in a[5]]
+    )
+    assert call(evaluate, "runs=[runs/b,runs/a]", "evaluator=runs/judge", "out=both", *PROTOCOL) == 0
+    table = (work / "both/results.md").read_text()
+    assert "12 of 12 samples hold NaN" in table and "nan" not in table.replace("NaN", "")
+    assert json.loads((work / "runs/a/protocol-programs.json").read_text())["metrics"] == scored["metrics"]
+    assert not json.loads((work / "runs/b/protocol-programs.json").read_text())["comparable"]
+
+
 # ------------------------------------------------------------------------------- the ground-truth test
 
 
