@@ -213,6 +213,14 @@ def test_the_overrides_make_the_runs_own_corpus():
     assert not any(part.startswith(("data.corpus.texts", "data.corpus.seed", "data.skeleton")) for part in made)
 
 
+@pytest.mark.slow
+def test_an_evaluator_is_trained_on_demand_once(work, capfd):
+    assert call(evaluate, "run=runs/a", "out=own", *PROTOCOL) == 0
+    assert "training an evaluator first, once" in capfd.readouterr().out
+    assert call(evaluate, "run=runs/a", "out=own", *PROTOCOL) == 0
+    assert "training" not in capfd.readouterr().out
+
+
 def test_clips_and_sentences_are_found(work, capsys):
     assert call(retrieve, "prompt=a person kicks", "evaluator=runs/judge", "n=3", *CORPUS) == 0
     assert call(retrieve, "clip=2", "evaluator=runs/judge", "n=3", *CORPUS) == 0

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from motion_lightning.data.programs.harder import FORMS, sample_harder
-from motion_lightning.data.programs.program import Program, Segment
+from motion_lightning.data.programs.program import Program, Segment, sample_program
 from motion_lightning.data.programs.synthesis import perform
+from motion_lightning.metrics.attribute_metric import AttributeAccuracy
 from motion_lightning.metrics.attributes import attribute_accuracy, read_program, said, score
 from motion_lightning.metrics.event import Event, repeated
 from motion_lightning.metrics.signals import smooth
@@ -35,6 +36,23 @@ def test_held_out_motions_are_read_right(some):
         assert table[form]["count"] == 60 and worst(table, form) >= 0.97, form  # a clip is 1.7 %
         assert set(table[form]) == {*ATTRIBUTES, *OWN[form], "count"}
     assert table["single"]["count"] == table["compound"]["count"] == 0 and not table["confusion"]
+
+
+def test_the_metric_finds_what_the_table_says_however_clips_are_dealt_out(some):
+    programs, motions = some
+    rng = np.random.default_rng(0)
+    plain = [sample_program(rng) for _ in range(40)]
+    programs = programs[::4] + plain
+    motions = motions[::4] + [perform(p, np.random.default_rng(n)) for n, p in enumerate(plain)]
+    parts, whole = [AttributeAccuracy(), AttributeAccuracy()], AttributeAccuracy()
+    for i, pair in enumerate(zip(programs, motions, strict=True)):
+        parts[i % 3 == 0].update(*pair)
+    for name in ("segments", "whole", "programs"):  # as processes are joined
+        setattr(whole, name, sum(getattr(part, name) for part in parts))
+    table, found = attribute_accuracy(programs, motions), whole.compute()
+    assert set(found) == set(table) - {"confusion"}
+    for kind, row in found.items():
+        assert row == pytest.approx(table[kind], nan_ok=True), kind
 
 
 @pytest.mark.slow
