@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 
 from motion_lightning.errors import UserError
 
-BETTER = {"R-precision": "↑", "accuracy": "↑", "MultiModality": "↑", "FID": "↓", "MM-Dist": "↓", "Diversity": "→"}
+BETTER = {
+    **dict.fromkeys(("R-precision", "accuracy", "MultiModality"), "↑"),
+    **dict.fromkeys(("FID", "MM-Dist", "DTW-MJE", "ADE", "FDE"), "↓"),
+    "Diversity": "→",
+}
 SHARED = ("protocol", "dataset", "evaluator", "data", "store")  # what runs must have in common
 SAMPLING = ("checkpoint", "sampler", "steps", "guidance", "seed", "version")
 NOT_MEASURED, NO_NUMBER, NOT_FINITE = "not measured", "not measured, or not a finite number", "not a finite number"

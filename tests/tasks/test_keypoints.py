@@ -83,6 +83,14 @@ def test_the_real_row_is_another_signer_of_the_same_signs(sign_store):
     assert same_signs([["RAIN", "RAIN"]], train) == [None]
 
 
+def test_a_table_gets_the_distance_to_the_real_clip(model, real):
+    (part, clips), task = real, KeypointTask()
+    own = task.figures(model, part, [4, 0], [clips[4], clips[0]])
+    other = task.figures(model, part, [4, 0], [clips[1], clips[2]])
+    assert own["DTW-MJE"] < 1e-3 < 0.05 < other["DTW-MJE"]
+    assert task.figures(model, part, [4, 0], [], real=True) == {}
+
+
 def test_files_are_a_film_and_poses_that_read_back(model, real, tmp_path):
     part, samples = real
     shown = [

@@ -83,6 +83,16 @@ def test_the_opposite_way_is_wrong(scores):
     assert model == pytest.approx(2 * zero, rel=1e-4)
 
 
+def test_end_points_of_the_truth_are_right_and_those_of_another_clip_are_not(store, model):
+    part, task = store.split("test"), TrackTask()
+    real, _ = model.codec.encode(part.collate(range(len(part)), multiple_of=1))
+    clips = [3, 0, 3, 1]
+    found = task.figures(model, part, clips, [real[i] for i in clips])
+    assert found == pytest.approx({"ADE (px)": 0, "FDE (px)": 0}, abs=1e-3)
+    assert task.figures(model, part, clips, [real[2]] * 4)["FDE (px)"] > 0.5
+    assert task.figures(model, part, clips, [], real=True) == {}
+
+
 def test_clips_are_drawn_over_their_scenes(store, model, tmp_path):
     part, task = store.split("test"), TrackTask()
     batch = part.collate([0, 1], multiple_of=1)
