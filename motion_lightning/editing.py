@@ -11,13 +11,13 @@ from motion_lightning.assemble import Run, encoded, open_data
 from motion_lightning.codecs.motion import FeatureCodec
 from motion_lightning.config import instantiate
 from motion_lightning.data.clip import SPLITS
-from motion_lightning.data.joints_corpus import JointFile
-from motion_lightning.data.npz import read_npz
+from motion_lightning.data.motion_files import SUFFIXES, read_features
 from motion_lightning.diffusion.editing import outside
 from motion_lightning.errors import UserError
-from motion_lightning.motion.features import columns_of, joints_to_features
+from motion_lightning.motion.features import columns_of
 from motion_lightning.tasks.task import Shown, Task
 from motion_lightning.text.condition import TextCond
+from motion_lightning.text.pseudo_words import with_words
 
 KINDS = ("inbetween", "upper_body")
 MOST = 200  # frames of a source, as long as clips of HumanML3D get
@@ -46,7 +46,8 @@ def edited(cfg: Mapping[str, Any], run: Run, task: Task) -> tuple[TextCond, str,
     caption = source.caption if prompt is None else str(prompt)
     if caption is None:
         raise UserError(f'prompt is not set, and {source.name} has no caption: write what is done, prompt="..."')
-    text = instantiate(run.config["text_encoder"]).encode([caption])
+    encoder = with_words(instantiate(run.config["text_encoder"]), cfg.get("tokens") or [], caption)
+    text = encoder.encode([caption])
     return text, caption, len(source.x), [Shown(source.x, caption, f"source, {source.name}", real=True, keep=keep)]
 
 
@@ -82,14 +83,13 @@ def kept(kind: str, codec, frames: int, share: float) -> Tensor:
 def find_source(run: Run, wanted: str | int | None) -> Source:
     """The source that a user names: a clip of the run's data, by id or by number in the test split, or a file.
 
-    A file holds joints in the order of the run's skeleton, Y up, at its rate: ``.npy`` (T, J, 3), or ``.npz`` with
-    such ``joints`` as ``sample`` writes them, of which the first is taken.
+    Of files see ``data.motion_files``.
 
     Raises:
         UserError: nothing of that name, or a file that does not fit.
     """
     path = Path(str(wanted)).expanduser()
-    if path.suffix in (".npy", ".npz"):
+    if path.suffix in SUFFIXES:
         return from_file(path, run.model.codec)
     if path.suffix:
         known = f"; {path.suffix} files are not read" if path.is_file() else ""
@@ -106,7 +106,7 @@ def find_source(run: Run, wanted: str | int | None) -> Source:
         return from_split(run, test, int(wanted))
     raise UserError(
         f"source={wanted} is no clip of this run's data{known}: give an id, a number below {len(test)} of the test "
-        "split, or a .npy or .npz file of joints"
+        "split, or a .npy or .npz file of joints, or .bvh"
     )
 
 
@@ -122,14 +122,8 @@ def from_file(path: Path, codec) -> Source:
         raise UserError(
             f"source={path}: files hold joints, this run makes {codec.representation}; give the id of a clip"
         )
-    skeleton = codec.skeleton
     try:
-        if path.suffix == ".npy":
-            joints = JointFile(path.parent, path.name, skeleton.name, skeleton.fps).read()
-        else:
-            arrays = read_npz(path, {"joints": (-1, -1, len(skeleton.joints), 3), "lengths": (-1,)})
-            joints = arrays["joints"][0][: int(arrays["lengths"][0])]
-        features = torch.from_numpy(joints_to_features(joints, skeleton))[None]
+        features = torch.from_numpy(read_features(path, codec.skeleton))[None]
     except UserError as error:
         raise UserError(f"source={path}: {error}") from None
     if features.shape[1] > MOST:

@@ -72,7 +72,7 @@ def condition(cfg: DictConfig, run, task) -> tuple:
     if not run.config["loader"].get("condition") and cfg.clip is None:
         if cfg.prompt is None:
             raise UserError('prompt is not set: write what is done, prompt="a person waves"')
-        text = instantiate(run.config["text_encoder"]).encode([str(cfg.prompt)])
+        text = encode(cfg, run)
         seconds = expected_seconds(run, text) if cfg.seconds is None else cfg.seconds
         return text, str(cfg.prompt), task.frames(run.model, seconds), []
     part = open_data(run.config, run.config["store"]).split("test")
@@ -81,8 +81,16 @@ def condition(cfg: DictConfig, run, task) -> tuple:
     cond = part.collate([index]).cond
     if cfg.prompt is not None:
         caption = str(cfg.prompt)
-        cond = with_text(cond, instantiate(run.config["text_encoder"]).encode([caption]))
+        cond = with_text(cond, encode(cfg, run))
     return cond, caption, len(real), [Shown(real, caption, f"real, {part.ids[index]}", cond, real=True)]
+
+
+def encode(cfg: DictConfig, run):
+    """The prompt, whose <words> are those of cfg.tokens."""
+    from motion_lightning.text.pseudo_words import with_words
+
+    prompt = str(cfg.prompt)
+    return with_words(instantiate(run.config["text_encoder"]), cfg.tokens or [], prompt).encode([prompt])
 
 
 def expected_seconds(run, text) -> float:

@@ -87,6 +87,22 @@ def tiny_encoder() -> TinyEncoder:
 
 
 @pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> Path:
+    """Folder of a BERT of random weights, as wide as the tiny encoder and as published ones are saved."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    path = tmp_path_factory.mktemp("bert")
+    words = ["a", "person", "someone", "waves", "walks", "in", "circle", "then", ",", "wave", "hop", "##s"]
+    (path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+    BertTokenizerFast(str(path / "vocab.txt")).save_pretrained(path)
+    size = {"hidden_size": TinyEncoder.dim, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(BertConfig(vocab_size=len(words) + 5, initializer_range=0.5, **size)).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory, tiny_encoder) -> Store:
     """A prepared store of 16 + 5 + 3 smooth clips."""
     path = tmp_path_factory.mktemp("stores") / "tiny"

@@ -103,11 +103,13 @@ def test_bad_sources_are_refused_in_one_line(run, walk, tmp_path):
     np.save(tmp_path / "few.npy", walk[:, :20])
     np.save(tmp_path / "long.npy", np.tile(walk, (4, 1, 1)))
     np.savez(tmp_path / "named.npz", poses=walk)
-    (tmp_path / "walk.bvh").write_text("HIERARCHY")
+    for name in ("walk.bvh", "walk.fbx"):
+        (tmp_path / name).write_text("HIERARCHY")
     for wanted, words in [
         ("no-such-clip", "no clip of this run's data: give an id, a number below 3"),
         (99, "a number below 3"),
-        (tmp_path / "walk.bvh", r"\.bvh files are not read"),
+        (tmp_path / "walk.bvh", r"walk\.bvh line 1: expected MOTION"),
+        (tmp_path / "walk.fbx", r"\.fbx files are not read"),
         (tmp_path / "none.npy", "no such file"),
         (tmp_path / "few.npy", r"expected \(frames, 22, 3\)"),
         (tmp_path / "long.npy", "243 frames, at most 200"),

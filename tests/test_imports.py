@@ -28,8 +28,8 @@ FLOORS = [
     {"assemble", "checks", "first_stage", "prepare"},
     {"evaluator"},
     {"evaluation", "editing", "zoo"},
-    {"protocol_runs", "retrieval"},
-    {"sample", "evaluate", "doctor", "first_action", "comparison", "judge", "retrieve"},
+    {"protocol_runs", "retrieval", "inversion"},
+    {"sample", "evaluate", "doctor", "first_action", "comparison", "judge", "retrieve", "invert"},
     {"train", "compare"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}

@@ -59,14 +59,21 @@ def load_rig(name_or_path: str | Path) -> Rig:
 
 def rig_file(name_or_path: str | Path) -> Path:
     """The YAML file of a rig; UserError lists the known rigs."""
-    package = Path(__file__).resolve().parents[1]
-    folder = next((f for f in (package / "conf/rig", package.parent / "conf/rig") if f.is_dir()), package)
     path = Path(name_or_path)
-    path = path if path.suffix in (".yaml", ".yml") else folder / f"{name_or_path}.yaml"
+    path = path if path.suffix in (".yaml", ".yml") else _folder() / f"{name_or_path}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
-        raise UserError(f"no rig {str(name_or_path)!r}; known are {known}, and paths of YAML files")
+        raise UserError(f"no rig {str(name_or_path)!r}; known are {', '.join(rigs())}, and paths of YAML files")
     return path
+
+
+def rigs() -> list[str]:
+    """Names of the known rigs."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def _folder() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    return next((f for f in (package / "conf/rig", package.parent / "conf/rig") if f.is_dir()), package)
 
 
 @lru_cache

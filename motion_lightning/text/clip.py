@@ -65,10 +65,9 @@ class CLIP(FrozenEncoder):
             )
         return model
 
-    @torch.inference_mode()
     def pool(self, tokens: Tensor, mask: Tensor) -> Tensor:
         last = tokens[torch.arange(len(tokens)), mask.sum(1) - 1]  # (B, E)
-        return self._model.text_projection(last.to(self.device)).cpu()
+        return self.model.text_projection(last.to(self.device)).cpu()
 
 
 def _cached(model: str) -> Path:

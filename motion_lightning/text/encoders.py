@@ -85,7 +85,13 @@ class FrozenEncoder:
             if not text.strip():
                 raise UserError(f"prompt {i + 1} of {len(texts)} is empty; say what the body does")
         place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        rows = self._tokenise(list(place))
+        with torch.inference_mode():
+            embedded = self.embed(self.tokenise(list(place), self.tokeniser))
+        order = torch.tensor([place[text] for text in texts], dtype=torch.long)
+        return TextCond(*(part[order] for part in embedded))
+
+    def embed(self, rows: list[list[int]]) -> TextCond:
+        """Texts as numbers of tokens, start and end among them → as :meth:`encode`; gradients pass."""
         length, width = max(map(len, rows), default=0), self.dim
         tokens = torch.zeros(len(rows), length, width)
         mask = torch.zeros(len(rows), length, dtype=torch.bool)
@@ -95,26 +101,26 @@ class FrozenEncoder:
             hidden, valid = self._hidden([rows[i] for i in batch])
             tokens[batch, : hidden.shape[1]] = hidden
             mask[batch, : hidden.shape[1]] = valid
-        pooled = self.pool(tokens, mask) if rows else tokens.new_zeros(0, width)
-        order = torch.tensor([place[text] for text in texts], dtype=torch.long)
-        return TextCond(tokens[order], mask[order], pooled[order])
+        return TextCond(tokens, mask, self.pool(tokens, mask) if rows else tokens.new_zeros(0, width))
 
     def encode_nothing(self) -> Tensor:
         """Vector (E,) of the empty text, which is what stands for no text in some published models."""
-        return self.pool(*self._hidden(self._tokenise([""])))[0].clone()
+        with torch.inference_mode():
+            pooled = self.embed(self.tokenise([""], self.tokeniser)).pooled
+        return pooled[0].clone()
 
-    @torch.inference_mode()
     def _hidden(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
         lengths = torch.tensor([len(row) for row in rows])
         mask = torch.arange(ids.shape[1]) < lengths[:, None]  # (B, L)
-        output = self._model(input_ids=ids.to(self.device), attention_mask=mask.long().to(self.device))
+        output = self.model(input_ids=ids.to(self.device), attention_mask=mask.long().to(self.device))
         return output.last_hidden_state.float().cpu() * mask[..., None], mask
 
-    def _tokenise(self, texts: list[str]) -> list[list[int]]:
+    def tokenise(self, texts: list[str], tokeniser) -> list[list[int]]:
+        """Numbers of tokens, start and end among them; longer texts are cut, with a warning."""
         if not texts:
             return []
-        encoded = self._tokeniser(texts, return_offsets_mapping=True, verbose=False)
+        encoded = tokeniser(texts, return_offsets_mapping=True, verbose=False)
         rows = encoded["input_ids"]
         for text, row, spans in zip(texts, rows, encoded["offset_mapping"], strict=True):
             if len(row) > self.max_tokens:
@@ -129,7 +135,7 @@ class FrozenEncoder:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Which characters each token of a text stands for, from and to; (0, 0) for start and end."""
-        spans = self._tokeniser(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+        spans = self.tokeniser(text, return_offsets_mapping=True, verbose=False)["offset_mapping"]
         return [*spans[:-1][: self.max_tokens - 1], spans[-1]]  # of a text that is cut, too, the end comes last
 
     @property
@@ -166,13 +172,14 @@ class FrozenEncoder:
         return config
 
     @cached_property
-    def _tokeniser(self):
+    def tokeniser(self):
         from transformers import AutoTokenizer
 
         return AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
 
     @cached_property
-    def _model(self):
+    def model(self) -> nn.Module:
+        """The frozen model; its weights hash to what they should."""
         from transformers.utils import logging
 
         assert self._weights  # never run unverified weights
@@ -180,7 +187,8 @@ class FrozenEncoder:
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # what a checkpoint holds beside the text encoder is no news
         try:
-            model = self.load()
+            with torch.inference_mode(False):  # else its weights could never be part of a graph
+                model = self.load()
         finally:
             logging.set_verbosity(level)
             logging.enable_progress_bar()

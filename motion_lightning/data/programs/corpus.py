@@ -1,6 +1,6 @@
 """The embedded corpus: captioned motions whose programs are known, made from a seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from motion_lightning.data.ahead import in_order, processes
 from motion_lightning.data.clip import SPLITS, Clip
 from motion_lightning.data.programs.captions import captions
 from motion_lightning.data.programs.harder import sample_harder
-from motion_lightning.data.programs.program import COMPOUND, FPS, Program, sample_program
+from motion_lightning.data.programs.program import ACTIONS, COMPOUND, FPS, Program, sample_program
 from motion_lightning.data.programs.synthesis import perform
 from motion_lightning.errors import UserError
 from motion_lightning.motion.features import joints_to_features
@@ -33,6 +33,7 @@ class ProgramCorpus:
         texts: captions of a clip.
         harder: share of clips of a harder form: order told against order done, two things at once, counts and
             three parts, each as often as the others. The rest are the clips that the corpus has without them.
+        without: actions that no clip shows and no caption tells. Clips that had none of them stay as they were.
         workers: processes that make clips; 0 makes them in this one.
 
     Raises UserError for counts below zero and shares outside [0, 1].
@@ -59,6 +60,7 @@ class ProgramCorpus:
         texts: int = 3,
         workers: int = 2,
         harder: float = 0.0,
+        without: Sequence[str] = (),
     ):
         self.counts = dict(zip(SPLITS, (train, val, test), strict=True))
         if min(self.counts.values()) < 0 or not sum(self.counts.values()):
@@ -68,7 +70,12 @@ class ProgramCorpus:
                 raise UserError(f"{name}={share} is a share of the clips and should lie between 0 and 1")
         if texts < 1:
             raise UserError(f"texts={texts}: every clip needs at least one caption")
+        if unknown := [action for action in without if action not in ACTIONS]:
+            raise UserError(f"without={unknown[0]} is no action of the corpus; these are {', '.join(ACTIONS)}")
+        if len({*ACTIONS} - {*without, "sit_down", "stand_up"}) < 3:
+            raise UserError("without: at least three actions are to be left beside sitting down and standing up")
         self.seed, self.compound, self.harder, self.texts, self.workers = seed, compound, harder, texts, workers
+        self.without = tuple(sorted(without))
 
     def __len__(self) -> int:
         return sum(self.counts.values())
@@ -77,7 +84,8 @@ class ProgramCorpus:
         """All that decides what the clips are."""
         settings = {"seed": self.seed, "compound": self.compound, "texts": self.texts}
         harder = {"harder": [HARDER_VERSION, self.harder]} if self.harder else {}  # old stores stay valid
-        return {"corpus": self.name, "version": VERSION, **self.counts, **settings, **harder}
+        without = {"without": list(self.without)} if self.without else {}
+        return {"corpus": self.name, "version": VERSION, **self.counts, **settings, **harder, **without}
 
     def clips(self, start: int = 0) -> Iterator[Clip]:
         """Clips in the order train, val, test from number ``start`` on, whatever the number of processes."""
@@ -108,8 +116,9 @@ class ProgramCorpus:
         """Program and joints (T + 1, 22, 3) of a clip, and the generator that its captions come from."""
         seeds = np.random.SeedSequence([self.seed, SPLITS.index(split), number]).spawn(4)
         program_rng, motion_rng, caption_rng, harder_rng = map(np.random.default_rng, seeds)
-        if harder_rng.random() < self.harder:
-            program = sample_harder(harder_rng)
-        else:
-            program = sample_program(program_rng, self.compound)
+        hard = harder_rng.random() < self.harder
+        while True:
+            program = sample_harder(harder_rng) if hard else sample_program(program_rng, self.compound)
+            if not any(segment.action in self.without for segment in program.segments):
+                break
         return program, perform(program, motion_rng), caption_rng
