@@ -1,5 +1,6 @@
 """From a configuration to objects: YAML names the leaves, this file puts them together."""
 
+import importlib
 import inspect
 import math
 from collections.abc import Mapping
@@ -133,15 +134,21 @@ def load_run(run: str | Path, which: str = "last") -> Run:
             f"{path} holds no checkpoints/{which}.ckpt: the run did not get as far, or it is not a run folder"
         )
     state = read_checkpoint(checkpoint)
-    if state["config"].get("assembly", __name__) != __name__:
+    folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    assembly = importlib.import_module(state["config"].get("assembly", __name__))
+    if not hasattr(assembly, "restore"):
         raise UserError(f"{path} is the first stage of another model: give the run of a model that was trained on it")
+    return assembly.restore(state, folder, checkpoint)
+
+
+def restore(state: Mapping[str, Any], folder: Path, checkpoint: Path) -> Run:
+    """The run of a checkpoint that was read; other assemblies whose models sample have a function of this name, too."""
     model = build_model(state["config"], state["config"]["text_dim"])
     weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{checkpoint} does not fit its own configuration: {' '.join(str(error).split())}") from error
-    folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     return Run(model.eval().requires_grad_(False), state["config"], folder, checkpoint, state["global_step"])
 
 

@@ -26,6 +26,10 @@ def train(cfg: DictConfig) -> None:
     last = find_last(folder, bool(cfg.resume))
     if cfg.resume:
         cfg = continued(cfg, folder)
+    if cfg.get("stages"):
+        from motion_lightning.stages import train_stages
+
+        return train_stages(cfg)
     if cfg.warning:
         log.warning("warning: %s", " ".join(cfg.warning.split()))
     check(cfg)
@@ -64,7 +68,7 @@ def train(cfg: DictConfig) -> None:
         log.info("look:  %s", folder / ("report.html" if cfg.evaluate else "samples"))
     if cfg.assembly == "motion_lightning.evaluator":
         log.info("next:  python -m motion_lightning.evaluate 'runs=[…]' protocol=programs evaluator=%s", folder)
-    if cfg.assembly == "motion_lightning.assemble":
+    if hasattr(assembly, "restore"):  # its models sample
         prompts = instantiate(cfg.task).prompts
         asked = f'prompt="{prompts[0]}"' if prompts else "clip=0"
         log.info("next:  python -m motion_lightning.sample run=%s %s", folder, asked)

@@ -26,7 +26,7 @@ FLOORS = [
     {"callbacks"},
     {"config"},
     {"assemble", "checks", "first_stage", "prepare"},
-    {"evaluator"},
+    {"evaluator", "realignment", "stages"},
     {"evaluation", "editing", "zoo"},
     {"protocol_runs", "retrieval", "inversion"},
     {"sample", "evaluate", "doctor", "first_action", "comparison", "judge", "retrieve", "invert"},

@@ -14,6 +14,15 @@ def kind(tags: dict) -> str | None:
     return None if known is None else json.dumps(known, sort_keys=True)
 
 
+def action(tags: dict) -> str | None:
+    """What alone is done in a clip, where its tags say so: the one action of its program, its label or its gloss."""
+    known = next((tags[name] for name in ("program", "label", "gloss") if tags.get(name) is not None), None)
+    if isinstance(known, dict):
+        segments = known.get("segments", [])
+        return segments[0]["action"] if len(segments) == 1 else None
+    return None if known is None else str(known)
+
+
 def kind_numbers(split: Split) -> list[int]:
     """A number for every clip, the same for clips of one kind; a clip of which nothing is known has its own."""
     numbers: dict[str, int] = {}

@@ -54,7 +54,7 @@ def test_gradients_reach_every_parameter_and_the_text(kind):
 def test_depth_and_kind_are_settings():
     sizes = [sum(p.numel() for p in projector(kind, depth=depth).parameters()) for kind in KINDS for depth in (1, 2)]
     assert len({*sizes}) == 4
-    with pytest.raises(UserError, match="model.kind=cnn is unknown; choose one of transformer, mlp"):
+    with pytest.raises(UserError, match=r"model\.kind=cnn is unknown; choose one of transformer, mlp"):
         projector("cnn")
-    with pytest.raises(UserError, match="model.width=15 is no multiple of model.heads=2"):
+    with pytest.raises(UserError, match=r"model\.width=15 is no multiple of model\.heads=2"):
         projector(width=15)
