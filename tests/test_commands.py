@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from motion_lightning.config import compose
 from motion_lightning.evaluate import evaluate
+from motion_lightning.invert import invert
 from motion_lightning.paths import conf_dir
 from motion_lightning.prepare import prepare
 from motion_lightning.sample import sample
@@ -71,6 +73,7 @@ def run(tmp_path_factory):
         ("evaluate", ["run=", "scoring.split"]),
         ("doctor", ["data.source=", "fail_on", "Exit status"]),
         ("judge", ["runs=[", "answers=[", "prompts="]),
+        ("invert", ["exemplars=[", "token=", "mode", "sample"]),
     ],
 )
 def test_help_is_light(command, names):
@@ -188,6 +191,41 @@ def test_a_run_explains_itself(run):
     assert (config["name"], config["model"]["width"], config["loader"]["batch_size"]) == ("small", 64, 4)
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert state["config"]["model"] == config["model"]
+
+
+def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = ["steps=2", "batch_size=2", "templates=[a person *]"]
+    assert call(invert, f"run={run}", "exemplars=[train_00000,test_00001]", "token=my-walk", *few) == 0
+    assert "<my-walk> of 2 motions, mode diffusion: loss" in capsys.readouterr().out
+    assert call(invert, f"run={run}", "exemplars=[val_00000]", "token=Bow2", "vectors=2", "init=bows", *few) == 0
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["Bow2.safetensors", "my-walk.safetensors"]
+    assert all(Path(file).stat().st_size < 8000 for file in files)
+
+    ask = [f"run={run}", "prompt=a person <my-walk> in a circle, then <Bow2>", "seconds=1", "out=mine"]
+    assert call(sample, *ask, "tokens=[my-walk.safetensors,Bow2.safetensors]") == 0
+    (file,) = (tmp_path / "mine").glob("*.npz")
+    with np.load(file) as kept:
+        assert kept["joints"].shape == (1, 20, 22, 3) and np.isfinite(kept["joints"]).all()
+    (page,) = (tmp_path / "mine").glob("*.html")
+    assert "&lt;my-walk&gt;" in page.read_text() and "<my-walk>" not in page.read_text().split("<script")[0]
+
+    capsys.readouterr()
+    assert call(sample, *ask, "tokens=[my-walk.safetensors]") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: prompt: <Bow2> is no word that was learned, known: <my-walk>; add tokens=")
+    assert error.count("\n") == 1
+    assert call(sample, *ask) == 2 and "known: none" in capsys.readouterr().err
+    for wrong, words in [
+        (["exemplars=[train_00000,none.npy]", "token=w"], "exemplars: none.npy: no such file"),
+        (["exemplars=[train_00000]", "token=my walk"], "token=my walk: a name is a letter"),
+        (["exemplars=[train_00000]", "token=w", "out=w.pt"], "out=w.pt: a token file ends in .safetensors"),
+        (["exemplars=[train_00000]", "token=w", "mode=realigned"], "mode=realigned does not go with run="),
+    ]:
+        assert call(invert, f"run={run}", *wrong) == 2
+        assert words in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == files
 
 
 def test_sampling_from_another_folder(run, tmp_path, monkeypatch):

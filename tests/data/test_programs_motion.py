@@ -197,3 +197,28 @@ def test_processes_make_the_same_clips():
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UserError, match=next(iter(wrong))):
         ProgramCorpus(**wrong)
+
+
+def test_an_action_that_is_left_out_is_neither_shown_nor_told():
+    """Clips without it are those of the whole corpus, bit for bit."""
+    whole, part = (
+        ProgramCorpus(train=40, val=0, test=8, harder=0.5, workers=0, without=without)
+        for without in ((), ("hop", "walk"))
+    )
+    kept = 0
+    for one, other in zip(whole.clips(), part.clips(), strict=True):
+        actions = {segment["action"] for segment in other.tags["program"]["segments"]}
+        assert not actions & {"hop", "walk"}
+        assert not any(" hop" in f" {caption.lower()}" for caption in other.captions)
+        if not {segment["action"] for segment in one.tags["program"]["segments"]} & {"hop", "walk"}:
+            assert np.array_equal(one.features, other.features) and one.captions == other.captions
+            kept += 1
+    assert 20 < kept < 48
+    assert whole.fingerprint() != part.fingerprint() and "without" not in whole.fingerprint()
+
+
+def test_too_much_cannot_be_left_out():
+    with pytest.raises(UserError, match="without=fly is no action of the corpus; these are walk, run"):
+        ProgramCorpus(without=["fly"])
+    with pytest.raises(UserError, match="at least three actions"):
+        ProgramCorpus(without=[action for action in ACTIONS if action not in ("walk", "bow", "sit_down", "stand_up")])
