@@ -43,8 +43,13 @@ def build_denoiser(model: Mapping[str, Any], sizes: dict[str, int], text_dim: in
             f"model {kind.__name__} needs {', '.join(missing)}, the data have {', '.join(sizes)}: "
             "it works on data of another kind; choose another model= or data="
         )
-    known = {name: size for name, size in sizes.items() if name in asked and name not in model}
-    return instantiate(model, **known, text_dim=text_dim)
+    return instantiate(model, **left_open(model, sizes), text_dim=text_dim)
+
+
+def left_open(model: Mapping[str, Any], sizes: dict[str, int]) -> dict[str, int]:
+    """Those of a codec's sizes that a model's constructor asks for and its configuration does not say."""
+    asked = inspect.signature(get_class(model["_target_"])).parameters
+    return {name: size for name, size in sizes.items() if name in asked and name not in model}
 
 
 def open_data(cfg: Mapping[str, Any], path: str | Path | None) -> Store:

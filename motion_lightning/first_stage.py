@@ -13,7 +13,8 @@ from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from motion_lightning.codecs.latent import Autoencoder
+from motion_lightning.assemble import left_open
+from motion_lightning.codecs.latent import Autoencoder, clips_of
 from motion_lightning.config import instantiate, load_config
 from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
@@ -24,15 +25,20 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "M
 
 def build_model(cfg: Mapping[str, Any], text_dim: int) -> Autoencoder:
     """VAE and codec; texts are nothing to them."""
-    return Autoencoder(instantiate(cfg["model"]), instantiate(cfg["codec"]))
+    codec = instantiate(cfg["codec"])
+    return Autoencoder(instantiate(cfg["model"], **left_open(cfg["model"], codec.sizes)), codec)
 
 
 def build_module(cfg: Mapping[str, Any], model: Autoencoder, store: Store, config: dict):
-    """The LightningModule that trains them; ``config`` goes into its checkpoints."""
+    """The LightningModule that trains them; ``config`` goes into its checkpoints, and says all that builds the VAE."""
     from motion_lightning.lit.vae import VAEModule
 
     model.codec.fit(store)
-    settings = {name: cfg["training"][name] for name in ("kl_weight", "warmup", "final_lr", "seed")}
+    config["trained_on"] = clips_of(store)
+    config["model"] |= left_open(config["model"], model.codec.sizes)
+    training = instantiate(cfg["training"])
+    names = ("kl_weight", "reconstruction", "losses", "warmup", "final_lr", "seed")
+    settings = {name: training[name] for name in names if name in training}
     return VAEModule(model, instantiate(cfg["optimizer"]), config=config, task=instantiate(cfg["task"]), **settings)
 
 

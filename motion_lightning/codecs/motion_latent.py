@@ -8,13 +8,23 @@ from motion_lightning.codecs.motion import FeatureCodec
 
 
 class MotionLatents(LatentCodec):
-    """x is the mean of q(z | motion), (L, C), standardised as in :class:`LatentCodec`.
+    """x is the mean of q(z | motion), (L, C). Each of its numbers has mean 0 and variance 1 over the training clips.
+
+    A token stands for no place in time: it has statistics of its own.
 
     x does not say how long its motion is. So a finished sample is one of the codec within: :meth:`finish` decodes it
     at the length that was asked for, and what is done with motions is done by ``codec``.
     """
 
     codec: FeatureCodec
+
+    @property
+    def channel(self) -> tuple[int, int]:
+        return (self.vae.tokens, *self.shape)
+
+    def by_channel(self, latents: list[Tensor]) -> Tensor:
+        """Valid latents, each (N_i L, C), whole motions one after the other → (L C, N)."""
+        return torch.cat(latents).double().view(-1, self.vae.tokens * self.shape[0]).T
 
     @property
     def skeleton(self):
