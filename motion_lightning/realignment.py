@@ -54,14 +54,29 @@ def load_projector(run: str | Path) -> tuple[Projector, MotionLatents, dict[str,
     Raises:
         UserError: it is a run of something else, or none.
     """
-    file = Path(run) if Path(run).is_file() else Path(run) / "checkpoints" / "last.ckpt"
+    model, config = read(checkpoint_of(run))
+    return model.net, model.codec, config
+
+
+def checkpoint_of(run: str | Path) -> Path:
+    """The last checkpoint of a run's folder, or the file that is given."""
+    return Path(run) if Path(run).is_file() else Path(run) / "checkpoints" / "last.ckpt"
+
+
+def is_projector(file: Path) -> bool:
+    """Whether there is a checkpoint, and it is of a projector."""
+    return file.is_file() and read_checkpoint(file)["config"].get("assembly") == __name__
+
+
+def read(file: Path) -> tuple[Realignment, dict[str, Any]]:
+    """What a checkpoint holds, and its configuration; UserError where it is of something else."""
+    how = "give a run of train experiment=lead_projector"
     if not file.is_file():
-        raise UserError(f"{run}: no checkpoints/last.ckpt in there; give a run of train experiment=lead_projector")
+        raise UserError(f"there is no {file}: {how}")
+    if not is_projector(file):
+        raise UserError(f"{file} is of a run of another kind: {how}")
     state = read_checkpoint(file)
-    if state["config"].get("assembly") != __name__:
-        raise UserError(f"{run} is a run of another kind; give one of train experiment=lead_projector")
-    model = restored(state, file)
-    return model.net, model.codec, state["config"]
+    return restored(state, file), state["config"]
 
 
 def restored(state: Mapping[str, Any], file: Path) -> Realignment:

@@ -1,16 +1,30 @@
-"""Clips and sentences of a split in an evaluator's space, to look things up in."""
+"""Clips and sentences of a split in an evaluator's space, or a projector's, to look things up in."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from motion_lightning import realignment
 from motion_lightning.data.kinds import kind_numbers
-from motion_lightning.data.store import Split
+from motion_lightning.data.store import Split, file_sha256
 from motion_lightning.errors import UserError
-from motion_lightning.evaluator import TrainedEvaluator
+from motion_lightning.evaluator import TrainedEvaluator, load_evaluator
 from motion_lightning.metrics.retrieval import retrieval
+
+
+def load_space(run: str | Path) -> TrainedEvaluator:
+    """The evaluator of a run of ``train model=evaluator``, or the realigned space of one of LEAD's projector."""
+    file = realignment.checkpoint_of(run)
+    if not realignment.is_projector(file):
+        return load_evaluator(run)
+    model, config = realignment.read(file)
+    folder = file.parent.parent
+    space = TrainedEvaluator(model, folder, file_sha256(file), config)
+    space.name = f"the realigned space of {folder.name}"
+    return space
 
 
 class Index:

@@ -22,13 +22,13 @@ def retrieve(cfg: DictConfig) -> None:
 
     from motion_lightning.assemble import encoded
     from motion_lightning.data.store import Store
-    from motion_lightning.evaluator import ensure_evaluator, load_evaluator
+    from motion_lightning.evaluator import ensure_evaluator
     from motion_lightning.prepare import ensure_store
-    from motion_lightning.retrieval import Index
+    from motion_lightning.retrieval import Index, load_space
     from motion_lightning.tasks.task import Shown
     from motion_lightning.view.fragment import write_page
 
-    evaluator = load_evaluator(cfg.evaluator) if cfg.evaluator else None
+    evaluator = load_space(cfg.evaluator) if cfg.evaluator else None
     store = Store.open(ensure_store(cfg))
     if cfg.data.get("condition"):
         store = store.with_condition(instantiate(cfg.data.condition))
@@ -46,7 +46,8 @@ def retrieve(cfg: DictConfig) -> None:
         shown += [(i, text, f"{rank}. {score:.2f}") for rank, (i, text, score) in enumerate(found, 1)]
     for i, caption, said in shown:
         log.info("%-9s %-12s %s", said, split.ids[i], caption)
-    clips = encoded(evaluator.model.codec, split, [i for i, *_ in shown])
+    codec = getattr(evaluator.model, "sample_codec", evaluator.model.codec)
+    clips = encoded(codec, split, [i for i, *_ in shown])
     views = [
         Shown(x, caption, said, split.collate([i]).cond, real=True)
         for x, (i, caption, said) in zip(clips, shown, strict=True)

@@ -13,6 +13,7 @@ from motion_lightning.errors import UserError
 from motion_lightning.models.mld import MotionVAE
 from motion_lightning.pipeline import Sampling
 from motion_lightning.realignment import build_model, load_projector
+from motion_lightning.retrieval import Index, load_space
 
 PACKAGE = "motion_lightning."
 SMALL = {"width": 16, "depth": 1, "heads": 2, "ff": 32, "dropout": 0.0}
@@ -23,7 +24,7 @@ CODEC = {
     "vae": VAE,
     "codec": {"_target_": PACKAGE + "codecs.motion.FeatureCodec", "parts": "essential"},
 }
-SHARED = {"text_dim": 8, "text_encoder": {"_target_": "tiny"}, "codec": CODEC}
+SHARED = {"data": {"corpus": {}}, "text_dim": 8, "text_encoder": {"_target_": "tiny"}, "codec": CODEC}
 PROJECTOR = SHARED | {
     "assembly": PACKAGE + "realignment",
     "generator": {"run": "runs/lead_diffusion"},
@@ -131,10 +132,28 @@ def test_a_diffusion_of_another_vae_is_refused(runs, vae, seed):
         load_run("runs/lead_projector")
 
 
+def test_things_are_looked_up_in_its_space(runs, tiny_store, tiny_encoder):
+    """A clip's nearest caption, and a sentence's nearest clip, by the cosine of projected latents and pooled texts."""
+    space = load_space("runs/lead_projector")
+    space.encoder = tiny_encoder
+    projector, codec, _ = load_projector("runs/lead_projector")
+    split = tiny_store.split("val")
+    index = Index(space, split)
+    clips = torch.cat([projector.encode(codec.encode(split.collate([i]))[0]) for i in range(len(split))])
+    torch.testing.assert_close(index.motions, clips, atol=1e-5, rtol=1e-4)
+    text = tiny_encoder.encode(["a slow wave"]).pooled
+    scores = torch.nn.functional.cosine_similarity(clips, text)
+    ((clip, cosine),) = index.clips_of("a slow wave", 1)
+    assert clip == int(scores.argmax()) and cosine == pytest.approx(float(scores.max()), abs=1e-5)
+    captions = [index.split.store.texts[text] for text in index.texts]
+    wanted = torch.nn.functional.cosine_similarity(tiny_encoder.encode(captions).pooled, clips[2:3]).argmax()
+    assert index.texts_of(2, 1)[0][1] == captions[int(wanted)]
+
+
 def test_what_is_no_projector_is_refused(runs):
-    with pytest.raises(UserError, match=r"runs/lead_diffusion is a run of another kind"):
+    with pytest.raises(UserError, match=r"runs/lead_diffusion/.* is of a run of another kind"):
         load_projector("runs/lead_diffusion")
-    with pytest.raises(UserError, match=r"no checkpoints/last\.ckpt in there"):
+    with pytest.raises(UserError, match=r"there is no runs/none/checkpoints/last\.ckpt"):
         load_projector("runs/none")
     with pytest.raises(UserError, match=r"takes latents of whole motions, and codec\._target_=FeatureCodec"):
         build_model(PROJECTOR | {"codec": CODEC["codec"]}, 8)

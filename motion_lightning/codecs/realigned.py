@@ -17,6 +17,11 @@ class Realignment(nn.Module):
         super().__init__()
         self.net, self.codec = net, codec
 
+    @property
+    def sample_codec(self) -> nn.Module:
+        """That of the motions themselves."""
+        return self.codec.codec
+
     def motions(self, z: Tensor, mask: Tensor | None = None) -> Tensor:
         """Latents (B, L, C) → unit vectors (B, E); all of their mask is True."""
         return self.net.encode(z)

@@ -101,7 +101,7 @@ class Projector(nn.Module):
             raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
         latents, text = (tokens, features), (1, text_dim)
         size = {"width": width, "depth": depth, "heads": heads, "ff": ff, "dropout": dropout}
-        self.shape, self.text_dim = latents, text_dim
+        self.width = text_dim  # of the space
         self.encoder, self.decoder = KINDS[kind](latents, text, **size), KINDS[kind](text, latents, **size)
 
     def encode(self, z: Tensor) -> Tensor:
@@ -110,5 +110,5 @@ class Projector(nn.Module):
 
     def decode(self, p: Tensor) -> Tensor:
         """D_proj: p (B, E) of any length, which does not count → z (B, L, C)."""
-        p = F.normalize(p, dim=-1) * self.text_dim**0.5  # numbers of unit size
+        p = F.normalize(p, dim=-1) * self.width**0.5  # numbers of unit size
         return self.decoder(p[:, None]).float()
