@@ -126,9 +126,9 @@ def learn(
     mode: str | None = None,
     init: str | None = None,
     vectors: int = 1,
-    steps: int = 300,
+    steps: int = 200,
     batch_size: int = 16,
-    rate: float = 0.01,
+    rate: float = 0.5,
     seed: int = 0,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> LearnedWord:
@@ -140,6 +140,7 @@ def learn(
         mode: of ``MODES``; None takes the first that goes with the run.
         init: word to start from; None starts from the mean of all tokens.
         vectors: tokens that the word is.
+        rate: of Adam, in standard deviations of the table of tokens.
 
     Returns:
         The word; ``about["loss"]`` is the loss before and after, on one fixed draw of clips, timesteps and noise.
@@ -162,7 +163,7 @@ def learn(
             return float(loss(JUDGED, torch.Generator().manual_seed(0)))
 
     before, generator = judge(), torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam([learned], lr=rate)
+    optimizer = torch.optim.Adam([learned], lr=rate * float(words.table.weight.std()))
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     for _ in progress(range(steps)):
         optimizer.zero_grad()

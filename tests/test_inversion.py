@@ -55,7 +55,7 @@ def make_run(make_model, tiny_store, randomise):
 
 
 def learned(run, encoder, mode, clips=("000", "004"), **options):
-    settings = {"steps": 25, "batch_size": 8, "rate": 0.05, "mode": mode, **options}
+    settings = {"steps": 25, "batch_size": 8, "rate": 0.1, "mode": mode, **options}
     return learn(run, encoder, find_exemplars(run, clips, 20, 200), "w", TEMPLATES, **settings)
 
 
@@ -80,7 +80,7 @@ def test_the_realigned_space_brings_the_text_to_the_motions(make_run, encoder):
     """One exemplar and one template: the loss is 1 - cos, and the text ends nearer to this clip than it began."""
     run = make_run("realigned")
     exemplars = find_exemplars(run, ["002"], 20, 200)
-    word = learn(run, encoder, exemplars, "w", ["a person *"], steps=60, rate=0.05)
+    word = learn(run, encoder, exemplars, "w", ["a person *"], steps=60, rate=0.1)
     target = run.model.codec.projector.encode(run.model.codec.encode(exemplars.batch)[0])
 
     def distance(vectors):
