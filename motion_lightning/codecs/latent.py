@@ -72,8 +72,8 @@ class LatentCodec(nn.Module):
         self.check(store)
         self.codec.fit(store)
         self.load()
-        latents = [z[mask] for z, mask in map(self.latents, store.split("train").iter_batches(256, multiple_of=1))]
-        z = self.by_channel(latents)
+        latents = [*map(self.latents, store.split("train").iter_batches(256, multiple_of=1))]
+        z = self.by_channel([z[mask] for z, mask in latents])
         std = z.std(1, correction=0)
         if not (std > 1e-3).all():
             raise UserError(
@@ -82,7 +82,7 @@ class LatentCodec(nn.Module):
             )
         self.mean.copy_(z.mean(1).view_as(self.mean))
         self.std.copy_(std.view_as(self.std))
-        scaled = self.by_channel([self.standardise(z) for z in latents])
+        scaled = self.by_channel([self.standardise(z)[mask] for z, mask in latents])
         assert (scaled.var(1, correction=0) - 1).abs().max() < TOLERANCE, "latents have unit variance"
 
     def read(self) -> dict:

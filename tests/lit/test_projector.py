@@ -27,7 +27,7 @@ SIZE = {"width": 32, "depth": 1, "heads": 2, "ff": 64}
 
 def vae() -> MotionVAE:
     torch.manual_seed(0)
-    return MotionVAE(67, 1, 8, width=16, depth=1, heads=2, ff=32, dropout=0.0, places=64)
+    return MotionVAE(67, 2, 4, width=16, depth=1, heads=2, ff=32, dropout=0.0, places=64)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def codec(vae_run, tiny_store) -> MotionLatents:
 def make(codec):
     def make(kind: str = "transformer", weights: dict | None = None, **options) -> ProjectorModule:
         torch.manual_seed(0)
-        model = Realignment(Projector(1, 8, 8, kind, **SIZE), codec)
+        model = Realignment(Projector(2, 4, 8, kind, **SIZE), codec)
         return ProjectorModule(model, OPTIMIZER, WEIGHTS | (weights or {}), warmup=5, **options)
 
     return make
@@ -101,7 +101,7 @@ def test_latents_are_those_of_each_clip_whatever_it_is_batched_with(codec, tiny_
 @pytest.mark.parametrize("kind", ["transformer", "mlp"])
 def test_held_out_clips_are_near_their_captions_and_come_back(kind, make, trainer, loader, tmp_path):
     """Nearer than to the captions of others, and with an error far below the variance of z, which is 1."""
-    fit, module = trainer(10, default_root_dir=tmp_path), make(kind)
+    fit, module = trainer(8, default_root_dir=tmp_path), make(kind)
     before = trainer().validate(make(kind), loader(), verbose=False)[0]
     fit.fit(module, loader())
     after = {name: value.item() for name, value in fit.callback_metrics.items()}
@@ -115,7 +115,7 @@ def test_held_out_clips_are_near_their_captions_and_come_back(kind, make, traine
 def test_reconstruction_alone_aligns_nothing_and_brings_more_back(make, trainer, loader, tmp_path):
     scores = []
     for weights in ({}, {"align": 0.0, "variance": 0.0}):
-        fit = trainer(10, default_root_dir=tmp_path)
+        fit = trainer(5, default_root_dir=tmp_path)
         fit.fit(make("mlp", weights), loader())
         scores.append({name: value.item() for name, value in fit.callback_metrics.items()})
     whole, alone = scores
