@@ -10,7 +10,10 @@ import yaml
 from motion_lightning import stages
 from motion_lightning.config import compose
 from motion_lightning.errors import UserError
+from motion_lightning.retrieve import retrieve
+from motion_lightning.sample import sample
 from motion_lightning.stages import shared, train_stages
+from motion_lightning.train import train
 
 NAMES = ("vae", "diffusion", "projector")
 
@@ -87,3 +90,32 @@ def test_each_is_a_training_of_this_framework(cfg, monkeypatch):
     monkeypatch.setattr(stages.subprocess, "run", run)
     train_stages(cfg)
     assert all(line[:3] == [sys.executable, "-m", "motion_lightning.train"] for line in seen)
+
+
+def call(command, *arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["command", *arguments])
+        try:
+            command()
+        except SystemExit as stop:
+            return stop.code
+    return 0
+
+
+@pytest.mark.slow
+def test_one_command_makes_all_of_lead_and_its_runs_are_used_like_others(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
+    corpus = ["data.corpus.train=24", "data.corpus.val=8", "data.corpus.test=8", "data.corpus.workers=0"]
+    little = ["loader.batch_size=8", "loader.steps_per_epoch=2", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
+    everything = ["experiment=lead", *corpus, *little, "logger=csv"]
+    assert call(train, *everything) == 0
+    assert (tmp_path / "runs/lead_projector/space.json").is_file() and not (tmp_path / "runs/lead").exists()
+    capfd.readouterr()
+    assert call(train, *everything) == 0  # nothing is left to do
+    assert capfd.readouterr().out.count(" is there") == 3
+    assert call(sample, "run=runs/lead_projector", "prompt=a person waves", "steps=2", "out=mine") == 0
+    assert list((tmp_path / "mine").glob("*.npz"))
+    assert call(retrieve, "evaluator=runs/lead_projector", "prompt=a person waves", "n=2", *corpus) == 0
+    assert call(sample, "run=runs/lead_vae", "prompt=a person waves") == 2
+    assert "first stage of another model" in capfd.readouterr().err
