@@ -72,6 +72,24 @@ def test_a_vae_that_was_interrupted_is_trained_to_its_end(cfg, started, tmp_path
     assert started[0][0][3:] == ["resume=runs/digit_vae"]
 
 
+def test_an_interrupted_vae_of_motions_is_trained_to_its_end_before_the_second_stage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, motions = tmp_path / "runs" / "lead_vae", {"model": {"_target_": "VAE"}, "codec": {"_target_": "features"}}
+    write_run(folder, epochs=2, **motions)
+    lines = []
+
+    def run(line, env, check):
+        lines.append(line)
+        write_run(folder, **motions)
+        return subprocess.CompletedProcess(line, 0)
+
+    monkeypatch.setattr(first_stage.subprocess, "run", run)
+    cfg = compose("train", ["experiment=lead_diffusion"])
+    first_stage.ensure_vae(cfg)
+    assert [line[3:] for line in lines] == [["resume=runs/lead_vae"]]
+    assert cfg.codec.vae == motions["model"] and cfg.codec.codec == motions["codec"]
+
+
 def test_without_a_vae_and_a_way_to_train_one_both_settings_are_named(cfg):
     cfg.first_stage = None
     with pytest.raises(UserError, match=r"codec\.run=runs/digit_vae .* first_stage=null"):

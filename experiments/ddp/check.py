@@ -37,6 +37,7 @@ MODELS = {
     "sign_pose": ["experiment=sign_pose", *CORPUS],
     "unet2d": ["model=unet2d", "loader.val_batch_size=64"],
     "image_vae": ["model=image_vae", "loader.val_batch_size=64"],
+    "motion_vae": ["model=motion_vae", "model.width=32", "model.ff=64", *MOTIONS],
     "evaluator": ["model=evaluator", "model.width=32", "model.ff=64", *MOTIONS],
 }
 # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
@@ -47,7 +48,7 @@ SHORT = [
     *("training.warmup=2", "sampler.steps=2"),
 ]
 SAMPLED = ["callbacks.samples.every=1", "callbacks.samples.seconds=1"]
-NOT_SAMPLED = ("image_vae", "evaluator")
+NOT_SAMPLED = ("image_vae", "motion_vae", "evaluator")
 
 
 class Outcome(NamedTuple):

@@ -19,16 +19,20 @@ class Context(NamedTuple):
 
 
 class Block(nn.Module):
-    """Self-attention and perceptron, each followed by its norm (Vaswani et al. 2017)."""
+    """Self-attention and perceptron, each followed by its norm (Vaswani et al. 2017), or preceded: ``norm_first``."""
 
-    def __init__(self, width: int, heads: int, ff: int, dropout: float):
+    def __init__(self, width: int, heads: int, ff: int, dropout: float, norm_first: bool = False):
         super().__init__()
+        self.norm_first = norm_first
         self.attention = SelfAttention(width, heads)
         self.mlp = nn.Sequential(nn.Linear(width, ff), nn.GELU(), nn.Dropout(dropout), nn.Linear(ff, width))
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
+        if self.norm_first:
+            h = h + self.dropout(self.attention(self.norm1(h), mask))
+            return h + self.dropout(self.mlp(self.norm2(h)))
         h = self.norm1(h + self.dropout(self.attention(h, mask)))
         return self.norm2(h + self.dropout(self.mlp(h)))
 

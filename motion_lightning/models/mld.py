@@ -25,6 +25,8 @@ class MotionVAE(nn.Module):
         width, depth, heads, ff: size of each transformer.
         places: tokens that there are learned positions for.
         patch: frames that make one token of a transformer; published with 1.
+        norm_first: norms stand before attention and perceptrons; published behind them.
+        log_variance: where that of q starts: added to what the tokens say. Published with 0, as loud as the latents.
     """
 
     def __init__(
@@ -39,12 +41,15 @@ class MotionVAE(nn.Module):
         dropout: float = 0.1,
         places: int = 500,
         patch: int = 1,
+        norm_first: bool = False,
+        log_variance: float = 0.0,
     ):
         super().__init__()
         if width % heads:
             raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
-        size = {"width": width, "depth": depth, "heads": heads, "ff": ff, "dropout": dropout}
+        size = {"width": width, "depth": depth, "heads": heads, "ff": ff, "dropout": dropout, "norm_first": norm_first}
         self.tokens, self.places, self.patch = tokens, places, patch
+        self.log_variance = log_variance
         self.shape = (latent or width,)
         self.sizes = {"features": latent or width, "tokens": tokens}
         self.inp, self.out = nn.Linear(patch * features, width), nn.Linear(width, patch * features)
@@ -73,7 +78,7 @@ class MotionVAE(nn.Module):
         h = torch.cat([self.summary.expand(len(x), -1, -1), self.inp(x)], dim=1)  # (B, 2 L + N, W)
         h = self.encoder(h + self.encoder_positions[: h.shape[1]], F.pad(mask, (first, 0), value=True))
         mean, log_variance = self.to_latent(h[:, :first]).chunk(2, dim=1)  # (B, L, C) each
-        return Gaussian(mean, log_variance.clamp(-20, 10)), mask.new_ones(len(x), self.tokens)
+        return Gaussian(mean, (log_variance + self.log_variance).clamp(-20, 10)), mask.new_ones(len(x), self.tokens)
 
     def decode(self, z: Tensor, mask: Tensor) -> Tensor:
         """Latents (B, L, C), mask (B, T) of the frames to make → x (B, T, D), zero where the mask is False."""
@@ -138,7 +143,7 @@ class MLD(nn.Module):
         self.out = nn.Identity() if same else nn.Linear(width, features)
         self.time = nn.Sequential(nn.Linear(text_dim, width), nn.SiLU(), nn.Linear(width, width))
         self.text = nn.Sequential(nn.ReLU(), nn.Linear(text_dim, width)) if text_dim != width else nn.Identity()
-        self.null = nn.Parameter(torch.zeros(text_dim))
+        self.null = nn.Parameter(0.02 * torch.rand(text_dim))  # above 0, or it gets no gradient through the ReLU
         self.positions = nn.Parameter(torch.rand(places, width))
         self.encoder = skip_encoder(width, depth, heads, ff, dropout)
         xavier(self.encoder)

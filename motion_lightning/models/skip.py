@@ -42,10 +42,11 @@ class SkipTransformer(nn.Module):
 
 
 class ReadingBlock(nn.Module):
-    """Self-attention, attention to a memory and perceptron, each followed by its norm (Vaswani et al. 2017)."""
+    """Self-attention, attention to a memory and perceptron, with norms as in ``models.mdm.Block``."""
 
-    def __init__(self, width: int, heads: int, ff: int, dropout: float):
+    def __init__(self, width: int, heads: int, ff: int, dropout: float, norm_first: bool = False):
         super().__init__()
+        self.norm_first = norm_first
         self.attention = SelfAttention(width, heads)
         self.reading, self.memory = CrossAttention(width, heads), nn.Linear(width, 2 * width)
         self.mlp = nn.Sequential(nn.Linear(width, ff), nn.GELU(), nn.Dropout(dropout), nn.Linear(ff, width))
@@ -54,16 +55,24 @@ class ReadingBlock(nn.Module):
 
     def forward(self, h: Tensor, mask: Tensor, memory: Tensor, valid: Tensor) -> Tensor:
         """h (B, N, W) with mask (B, N), memory (B, M, W) with mask valid (B, M)."""
+        if self.norm_first:
+            h = h + self.dropout(self.attention(self.norm1(h), mask))
+            h = h + self.dropout(self.reading(self.norm2(h), self.memory(memory), valid))
+            return h + self.dropout(self.mlp(self.norm3(h)))
         h = self.norm1(h + self.dropout(self.attention(h, mask)))
         h = self.norm2(h + self.dropout(self.reading(h, self.memory(memory), valid)))
         return self.norm3(h + self.dropout(self.mlp(h)))
 
 
-def skip_encoder(width: int, depth: int, heads: int, ff: int, dropout: float) -> SkipTransformer:
+def skip_encoder(
+    width: int, depth: int, heads: int, ff: int, dropout: float, norm_first: bool = False
+) -> SkipTransformer:
     """Called with tokens (B, N, W) and their mask (B, N)."""
-    return SkipTransformer(lambda: Block(width, heads, ff, dropout), width, depth)
+    return SkipTransformer(lambda: Block(width, heads, ff, dropout, norm_first), width, depth)
 
 
-def skip_decoder(width: int, depth: int, heads: int, ff: int, dropout: float) -> SkipTransformer:
+def skip_decoder(
+    width: int, depth: int, heads: int, ff: int, dropout: float, norm_first: bool = False
+) -> SkipTransformer:
     """Called with tokens (B, N, W), their mask (B, N), a memory (B, M, W) and its mask (B, M)."""
-    return SkipTransformer(lambda: ReadingBlock(width, heads, ff, dropout), width, depth)
+    return SkipTransformer(lambda: ReadingBlock(width, heads, ff, dropout, norm_first), width, depth)

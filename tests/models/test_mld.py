@@ -142,3 +142,39 @@ def test_text_as_wide_as_the_transformer_is_not_projected():
     for make in (lambda: MLD(16, E, **{**SMALL, "heads": 3}), lambda: vae(heads=3)):
         with pytest.raises(UserError, match=r"model\.heads=3"):
             make()
+
+
+def test_patches_hold_frames_and_padding_changes_nothing(x, randomise):
+    model, cut = randomise(vae(patch=4, norm_first=True, log_variance=-6.0)), MASK[:, :10]
+    with torch.no_grad():
+        q, _ = model.encode(x[:, :10], cut)
+        more, _ = model.encode(torch.cat([x[:, :10], torch.full((B, 7, D), 9.0)], 1), F.pad(cut, (0, 7)))
+        torch.testing.assert_close(more.mean, q.mean, rtol=1e-4, atol=1e-5)
+        out = model.decode(q.mean, cut)
+        assert out.shape == (B, 10, D) and not out[~cut].any() and out[cut].abs().min() > 0
+        louder = randomise(vae(patch=4, norm_first=True))
+        torch.testing.assert_close(louder.encode(x, MASK)[0].log_variance - 6, model.encode(x, MASK)[0].log_variance)
+
+
+def test_norms_in_front_are_torchs_norm_first(randomise):
+    theirs = randomise(nn.TransformerDecoderLayer(16, 2, 32, 0.0, "gelu", batch_first=True, norm_first=True)).eval()
+    ours, state = ReadingBlock(16, 2, 32, 0.0, norm_first=True).eval(), theirs.state_dict()
+    names = {"self_attn.in_proj_": "attention.qkv.", "self_attn.out_proj": "attention.out", "linear1": "mlp.0"}
+    names |= {"multihead_attn.out_proj": "reading.out", "linear2": "mlp.3"}
+    for old, new in names.items():
+        state = {key.replace(old, new): value for key, value in state.items()}
+    for kind in ("weight", "bias"):
+        both = state.pop(f"multihead_attn.in_proj_{kind}")
+        state[f"reading.q.{kind}"], state[f"memory.{kind}"] = both[:16], both[16:]
+    ours.load_state_dict(state)
+    h, memory, valid = torch.randn(B, T, 16), torch.randn(B, 4, 16), torch.ones(B, 4, dtype=torch.bool)
+    with torch.no_grad():
+        want = theirs(h, memory, tgt_key_padding_mask=~MASK)
+        torch.testing.assert_close(ours(h, MASK, memory, valid), want, rtol=1e-5, atol=1e-5)
+
+
+def test_the_null_learns():
+    model, mask = MLD(5, E, **SMALL), torch.ones(B, 4, dtype=torch.bool)
+    ctx = model.encode(cond(), mask, torch.ones(B, dtype=torch.bool))
+    model(torch.randn(B, 4, 5), torch.tensor([1, 5, 9]), ctx, mask).square().sum().backward()
+    assert model.null.grad.abs().min() > 0
