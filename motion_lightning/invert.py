@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from motion_lightning.config import instantiate, main
 from motion_lightning.errors import UserError
@@ -31,7 +31,8 @@ def invert(cfg: DictConfig) -> None:
 
     check_name(str(cfg.token))
     run = load_run(cfg.run, cfg.checkpoint)
-    exemplars = find_exemplars(run, cfg.exemplars, cfg.shortest, cfg.longest, cfg.rig)
+    wanted = cfg.exemplars if OmegaConf.is_list(cfg.exemplars) else [cfg.exemplars]
+    exemplars = find_exemplars(run, wanted, cfg.shortest, cfg.longest, cfg.rig)
     word = learn(
         run, instantiate(run.config["text_encoder"]), exemplars, str(cfg.token), list(cfg.templates), mode=cfg.mode,
         init=cfg.init, vectors=cfg.vectors, steps=cfg.steps, batch_size=cfg.batch_size, rate=cfg.rate, seed=cfg.seed,

@@ -198,7 +198,7 @@ def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, 
     few = ["steps=2", "batch_size=2", "templates=[a person *]"]
     assert call(invert, f"run={run}", "exemplars=[train_00000,test_00001]", "token=my-walk", *few) == 0
     assert "<my-walk> of 2 motions, mode diffusion: loss" in capsys.readouterr().out
-    assert call(invert, f"run={run}", "exemplars=[val_00000]", "token=Bow2", "vectors=2", "init=bows", *few) == 0
+    assert call(invert, f"run={run}", "exemplars=val_00000", "token=Bow2", "vectors=2", "init=bows", *few) == 0
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["Bow2.safetensors", "my-walk.safetensors"]
     assert all(Path(file).stat().st_size < 8000 for file in files)
@@ -212,7 +212,7 @@ def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, 
     assert "&lt;my-walk&gt;" in page.read_text() and "<my-walk>" not in page.read_text().split("<script")[0]
 
     capsys.readouterr()
-    assert call(sample, *ask, "tokens=[my-walk.safetensors]") == 2
+    assert call(sample, *ask, "tokens=my-walk.safetensors") == 2
     error = capsys.readouterr().err
     assert error.startswith("error: prompt: <Bow2> is no word that was learned, known: <my-walk>; add tokens=")
     assert error.count("\n") == 1

@@ -210,8 +210,9 @@ def load_words(paths: Sequence[str | Path], encoder: FrozenEncoder) -> PseudoWor
     return PseudoWords(encoder, words)
 
 
-def with_words(encoder: Any, paths: Sequence[str | Path], text: str) -> Any:
-    """The encoder for a text: with the words of files where there are files, or such words in the text."""
+def with_words(encoder: Any, paths: Sequence[str | Path] | str, text: str) -> Any:
+    """The encoder for a text: with the words of files, or of one, where there are any or the text has such words."""
+    paths = [paths] if isinstance(paths, str) else paths
     return load_words(paths, encoder) if paths or WORD.search(text) else encoder
 
 
