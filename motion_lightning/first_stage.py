@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from torch import Tensor
 
 from motion_lightning.assemble import left_open
 from motion_lightning.codecs.latent import Autoencoder, clips_of
@@ -36,10 +37,19 @@ def build_module(cfg: Mapping[str, Any], model: Autoencoder, store: Store, confi
     model.codec.fit(store)
     config["trained_on"] = clips_of(store)
     config["model"] |= left_open(config["model"], model.codec.sizes)
+    if getattr(model.vae, "linear", 0):
+        model.vae.start(first_frames(model, store, model.vae.linear))
     training = instantiate(cfg["training"])
     names = ("kl_weight", "reconstruction", "losses", "warmup", "final_lr", "seed")
     settings = {name: training[name] for name in names if name in training}
     return VAEModule(model, instantiate(cfg["optimizer"]), config=config, task=instantiate(cfg["task"]), **settings)
+
+
+def first_frames(model: Autoencoder, store: Store, frames: int) -> Tensor:
+    """x (N, ``frames``, D) of training clips, cut or zero behind their ends."""
+    train = store.split("train")
+    batch = train.collate(train.some(), max_frames=frames, multiple_of=1, frames=frames)
+    return model.codec.encode(batch)[0]
 
 
 def ensure_vae(cfg: DictConfig) -> None:

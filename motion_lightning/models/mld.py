@@ -27,6 +27,8 @@ class MotionVAE(nn.Module):
         patch: frames that make one token of a transformer; published with 1.
         norm_first: norms stand before attention and perceptrons; published behind them.
         log_variance: where that of q starts: added to what the tokens say. Published with 0, as loud as the latents.
+        linear: frames that a linear map takes to the latents and back beside the transformers, which add to it; for
+            :meth:`start`. Published without: 0.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class MotionVAE(nn.Module):
         patch: int = 1,
         norm_first: bool = False,
         log_variance: float = 0.0,
+        linear: int = 0,
     ):
         super().__init__()
         if width % heads:
@@ -60,6 +63,30 @@ class MotionVAE(nn.Module):
         self.of_latent = nn.Linear(latent, width) if latent else nn.Identity()
         for module in (self.encoder, self.decoder):
             xavier(module)
+        self.linear = linear
+        if linear:
+            numbers = tokens * self.shape[0]
+            self.register_buffer("centre", torch.zeros(linear, features))
+            for name in ("reading", "writing"):  # fixed: what moves every weight by the learning rate would spoil them
+                self.register_buffer(name, torch.zeros(linear, features, numbers))
+            for layer in (self.out, self.to_latent):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Let the linear map be principal components, and what it reads their standardised scores.
+
+        Args:
+            x: motions (N, ``linear``, D), zero behind their ends.
+        """
+        flat = x.flatten(1)
+        mean, numbers = flat.mean(0), self.reading.shape[2]
+        _, size, basis = torch.svd_lowrank(flat - mean, q=min(numbers, *flat.shape), niter=6)
+        std = (size / len(flat) ** 0.5).clamp(min=1e-3)  # of the scores
+        self.centre.copy_(mean.view_as(self.centre))
+        self.reading[..., : len(std)] = (basis / std).view(*self.centre.shape, -1)
+        self.writing[..., : len(std)] = (basis * std).view(*self.centre.shape, -1)
 
     def length(self, frames: int) -> int:
         """Tokens of latents of a motion, however long."""
@@ -71,13 +98,15 @@ class MotionVAE(nn.Module):
         Raises:
             UserError: more frames than there are positions for.
         """
-        first = len(self.summary)
-        frames = F.pad(x * mask[..., None], (0, 0, 0, -x.shape[1] % self.patch))
+        first, whole = len(self.summary), x * mask[..., None]
+        frames = F.pad(whole, (0, 0, 0, -x.shape[1] % self.patch))
         x, mask = frames.unflatten(1, (-1, self.patch)).flatten(2), self.patched(mask)  # (B, N, P D), (B, N)
         self.check(x.shape[1] + first)
         h = torch.cat([self.summary.expand(len(x), -1, -1), self.inp(x)], dim=1)  # (B, 2 L + N, W)
         h = self.encoder(h + self.encoder_positions[: h.shape[1]], F.pad(mask, (first, 0), value=True))
         mean, log_variance = self.to_latent(h[:, :first]).chunk(2, dim=1)  # (B, L, C) each
+        if self.linear:
+            mean = mean + self.scores(whole).view_as(mean)
         return Gaussian(mean, (log_variance + self.log_variance).clamp(-20, 10)), mask.new_ones(len(x), self.tokens)
 
     def decode(self, z: Tensor, mask: Tensor) -> Tensor:
@@ -87,7 +116,17 @@ class MotionVAE(nn.Module):
         memory = self.of_latent(z)
         queries = self.decoder_positions[: valid.shape[1]].expand(len(z), -1, -1)
         h = self.decoder(queries, valid, memory, mask.new_ones(memory.shape[:2]))
-        return self.out(h).unflatten(2, (self.patch, -1)).flatten(1, 2)[:, : mask.shape[1]] * mask[..., None]
+        x = self.out(h).unflatten(2, (self.patch, -1)).flatten(1, 2)[:, : mask.shape[1]]
+        if self.linear:
+            n = min(self.linear, x.shape[1])
+            direct = torch.einsum("bk,tdk->btd", z.flatten(1), self.writing[:n]) + self.centre[:n]
+            x = x + F.pad(direct, (0, 0, 0, x.shape[1] - n))
+        return x * mask[..., None]
+
+    def scores(self, x: Tensor) -> Tensor:
+        """Motions (B, T, D), zero behind their ends → what the linear map reads in them (B, L C)."""
+        x = F.pad(x[:, : self.linear], (0, 0, 0, max(0, self.linear - x.shape[1]))) - self.centre
+        return torch.einsum("btd,tdk->bk", x, self.reading)
 
     def patched(self, mask: Tensor) -> Tensor:
         """Frames (B, T) → tokens (B, N) whose first frame is valid."""

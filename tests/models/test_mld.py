@@ -178,3 +178,20 @@ def test_the_null_learns():
     ctx = model.encode(cond(), mask, torch.ones(B, dtype=torch.bool))
     model(torch.randn(B, 4, 5), torch.tensor([1, 5, 9]), ctx, mask).square().sum().backward()
     assert model.null.grad.abs().min() > 0
+
+
+def test_the_linear_map_starts_as_principal_components(x):
+    """The transformers add nothing then: reconstructions are the best of that rank, scores have variance 1."""
+    motions = torch.randn(40, T, D, generator=torch.Generator().manual_seed(1)) @ torch.randn(D, D)
+    model, all_frames = vae(tokens=2, latent=5, patch=4, linear=T), torch.ones(40, T, dtype=torch.bool)
+    model.start(motions)
+    with torch.no_grad():
+        q, _ = model.encode(motions, all_frames)
+        out = model.decode(q.mean, all_frames)
+        assert model.decode(q.mean[:, :, :], F.pad(all_frames, (0, 3), value=True)).shape == (40, T + 3, D)
+        short = model.decode(model.encode(motions[:, :7], all_frames[:, :7])[0].mean, all_frames[:, :7])
+    flat = motions.flatten(1) - motions.flatten(1).mean(0)
+    left = torch.linalg.svdvals(flat)[10:].square().sum()
+    torch.testing.assert_close((out - motions).square().sum(), left, rtol=0.05, atol=0)
+    torch.testing.assert_close(q.mean.flatten(1).var(0, correction=0), torch.ones(10), rtol=0.05, atol=0)
+    assert short.shape == (40, 7, D)
