@@ -106,7 +106,7 @@ def call(command, *arguments: str) -> int:
 def test_one_command_makes_all_of_lead_and_its_runs_are_used_like_others(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
-    corpus = ["data.corpus.train=24", "data.corpus.val=8", "data.corpus.test=8", "data.corpus.workers=0"]
+    corpus = ["data.corpus.train=300", "data.corpus.val=8", "data.corpus.test=8", "data.corpus.workers=0"]
     little = ["loader.batch_size=8", "loader.steps_per_epoch=2", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     everything = ["experiment=lead", *corpus, *little, "logger=csv"]
     assert call(train, *everything) == 0

@@ -78,7 +78,7 @@ class LatentCodec(nn.Module):
         if not (std > 1e-3).all():
             raise UserError(
                 f"{self.file}: {int((std <= 1e-3).sum())} of {len(std)} channels of the latents do not vary; train the "
-                "VAE with a smaller training.kl_weight, or with fewer model.latent_channels"
+                "VAE with a smaller training.kl_weight, or with fewer of them (model.latent_channels, model.latent)"
             )
         self.mean.copy_(z.mean(1).view_as(self.mean))
         self.std.copy_(std.view_as(self.std))
