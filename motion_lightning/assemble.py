@@ -142,19 +142,24 @@ def load_run(run: str | Path, which: str = "last") -> Run:
     folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     assembly = importlib.import_module(state["config"].get("assembly", __name__))
     if not hasattr(assembly, "restore"):
-        raise UserError(f"{path} is the first stage of another model: give the run of a model that was trained on it")
+        raise UserError(f"{path} makes no samples: it is a first stage, or an evaluator; give the run of a model")
     return assembly.restore(state, folder, checkpoint)
 
 
 def restore(state: Mapping[str, Any], folder: Path, checkpoint: Path) -> Run:
     """The run of a checkpoint that was read; other assemblies whose models sample have a function of this name, too."""
-    model = build_model(state["config"], state["config"]["text_dim"])
+    model = restored(build_model(state["config"], state["config"]["text_dim"]), state, checkpoint)
+    return Run(model, state["config"], folder, checkpoint, state["global_step"])
+
+
+def restored(model: torch.nn.Module, state: Mapping[str, Any], file: Path) -> torch.nn.Module:
+    """The model with the weights of a checkpoint that was read from a file, in eval mode and without gradients."""
     weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{checkpoint} does not fit its own configuration: {' '.join(str(error).split())}") from error
-    return Run(model.eval().requires_grad_(False), state["config"], folder, checkpoint, state["global_step"])
+        raise UserError(f"{file} does not fit its own configuration: {' '.join(str(error).split())[:300]}") from error
+    return model.eval().requires_grad_(False)
 
 
 def read_checkpoint(path: Path) -> dict:

@@ -74,11 +74,7 @@ def evaluate_run(
         "data": f"{store.manifest['corpus']} {split}",
         "clips": len(store.split(split).first(clips)),
         "store": store.digest[:16],
-        "sampler": getattr(getattr(sampling.sampler, "func", sampling.sampler), "__name__", "sampler"),
-        "steps": sampling.steps,
-        "guidance": sampling.guidance,
-        "interval": sampling.interval and [*sampling.interval],
-        "rescale": sampling.rescale,
+        **sampling.described,
         "seed": seed,
     }
     part = loaded.folder / "evaluation.part"

@@ -93,26 +93,35 @@ def sample_split(
     clips = range(len(split)) if clips is None else clips
     texts = [split.text_ids(i)[0] for i in clips] if texts is None else texts
     frames = [int(split.lengths[i]) for i in clips] if frames is None else frames
-    order = sorted(range(len(clips)), key=frames.__getitem__)
-    done: list[Tensor] = [torch.empty(0)] * len(order)
-    for k in progress(range(0, len(order), batch_size)):
-        part = order[k : k + batch_size]
-        cond = split.collate([clips[i] for i in part], [texts[i] for i in part]).cond
-        samples = model.sample(cond, [frames[i] for i in part], sampling, seed=seed * 100_003 + k)
-        for i, x in zip(part, samples, strict=True):
-            done[i] = x
-    return done
+
+    def cond(part: list[int]) -> Any:
+        return split.collate([clips[i] for i in part], [texts[i] for i in part]).cond
+
+    return in_batches(model, sampling, cond, frames, batch_size, seed, progress)
 
 
 def sample_conditions(
     model: Diffusion, sampling: Sampling, batch_size: int, cond: Any, lengths: Sequence[int], seed: int
 ) -> list[Tensor]:
     """x (T, *shape) of one sample per condition, at lengths in frames."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return in_batches(model, sampling, lambda part: rows(cond, part), lengths, batch_size, seed)
+
+
+def in_batches(
+    model: Diffusion,
+    sampling: Sampling,
+    cond: Callable[[list[int]], Any],
+    frames: Sequence[int],
+    batch_size: int,
+    seed: int,
+    progress: Progress = iter,
+) -> list[Tensor]:
+    """Samples of so many frames each, of like length together; ``cond`` gives the conditions of some of them."""
+    order = sorted(range(len(frames)), key=frames.__getitem__)
     done: list[Tensor] = [torch.empty(0)] * len(order)
-    for k in range(0, len(order), batch_size):
+    for k in progress(range(0, len(order), batch_size)):
         part = order[k : k + batch_size]
-        samples = model.sample(rows(cond, part), [lengths[i] for i in part], sampling, seed=seed * 100_003 + k)
+        samples = model.sample(cond(part), [frames[i] for i in part], sampling, seed=seed * 100_003 + k)
         for i, x in zip(part, samples, strict=True):
             done[i] = x
     return done

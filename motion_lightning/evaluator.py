@@ -3,9 +3,6 @@
 import hashlib
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +12,12 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from motion_lightning.assemble import read_checkpoint
+from motion_lightning.assemble import read_checkpoint, restored
 from motion_lightning.config import compose, instantiate, to_plain
 from motion_lightning.data.store import Split, Store, file_sha256
 from motion_lightning.embedder import Embedder
 from motion_lightning.errors import UserError
-from motion_lightning.first_stage import RANKS, is_complete
+from motion_lightning.first_stage import is_complete, train_alone
 from motion_lightning.paths import home
 
 BATCH = 128
@@ -127,14 +124,9 @@ def load_evaluator(run: str | Path) -> TrainedEvaluator:
     config = state["config"]
     if config.get("assembly") != __name__:
         raise UserError(f"evaluator={run} is a run of another kind; give one of train model=evaluator")
-    model = build_model(config, config["text_dim"])
-    weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{file} does not fit its own configuration: {' '.join(str(error).split())[:300]}") from error
+    model = restored(build_model(config, config["text_dim"]), state, file)
     folder = file.parent.parent if file.parent.name == "checkpoints" else file.parent
-    return TrainedEvaluator(model.eval().requires_grad_(False), folder, file_sha256(file), config)
+    return TrainedEvaluator(model, folder, file_sha256(file), config)
 
 
 def ensure_evaluator(store: Store, data: Mapping[str, Any]) -> TrainedEvaluator:
@@ -156,12 +148,7 @@ def ensure_evaluator(store: Store, data: Mapping[str, Any]) -> TrainedEvaluator:
     with FileLock(folder.with_name(f".{folder.name}.wait")):  # other processes that want it wait
         if not is_complete(folder):
             print(f"{folder}: training an evaluator first, once", flush=True)
-            given += [f"hydra.run.dir={folder}", "logger=csv"]
-            if (folder / "checkpoints" / "last.ckpt").is_file():
-                given = [f"resume={folder}"]
-            alone = {name: value for name, value in os.environ.items() if name not in RANKS}
-            command = [sys.executable, "-m", "motion_lightning.train", *given]
-            if subprocess.run(command, env=alone, check=False).returncode:
+            if not train_alone(folder, [*given, "logger=csv"]):
                 raise UserError("no evaluator was trained: what stopped it is said above; give one by evaluator=RUN")
     evaluator = load_evaluator(folder)
     if reasons := evaluator.reasons(store):

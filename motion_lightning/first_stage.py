@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +89,25 @@ def is_complete(folder: Path) -> bool:
 
 
 def train_vae(experiment: str, folder: Path) -> None:
-    """Train it in a process of its own, which leaves nothing behind in this one."""
+    """Train the VAE of an experiment into a run folder, with what the command line says of both stages."""
     given = [o for o in HydraConfig.get().overrides.task if re.split(r"[=.@/]", o.lstrip("+~"))[0] in SHARED]
-    if (folder / "checkpoints" / "last.ckpt").is_file():
-        what = [f"resume={folder}"]
-    else:
-        what = [f"experiment={experiment}", f"name={folder.name}", f"hydra.run.dir={folder}", *given]
-    alone = {name: value for name, value in os.environ.items() if name not in RANKS}
     print(f"{folder}: training the VAE first, once ({experiment})", flush=True)
-    done = subprocess.run([sys.executable, "-m", "motion_lightning.train", *what], env=alone, check=False)
-    if done.returncode:
+    if not train_alone(folder, [f"experiment={experiment}", f"name={folder.name}", *given]):
         raise UserError(f"the VAE of codec.run={folder} was not trained: what stopped {experiment} is said above")
+
+
+def train_alone(folder: Path, settings: Sequence[str]) -> bool:
+    """Train a run in a process of its own, which leaves nothing behind in this one; one that was begun goes on.
+
+    Args:
+        settings: of the command line of a new one.
+
+    Returns:
+        Whether it came to its end.
+    """
+    begun = (folder / "checkpoints" / "last.ckpt").is_file()
+    what = [f"resume={folder}"] if begun else [*settings, f"hydra.run.dir={folder}"]
+    alone = {name: value for name, value in os.environ.items() if name not in RANKS}
+    return not subprocess.run(
+        [sys.executable, "-m", "motion_lightning.train", *what], env=alone, check=False
+    ).returncode

@@ -29,6 +29,17 @@ class Sampling(NamedTuple):
         names = ("steps", "guidance", "interval", "rescale")
         return self._replace(**{name: settings[name] for name in names if settings.get(name) is not None})
 
+    @property
+    def described(self) -> dict:
+        """What a number that was sampled so says of it."""
+        return {
+            "sampler": getattr(getattr(self.sampler, "func", self.sampler), "__name__", "sampler"),
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "interval": self.interval and [*self.interval],
+            "rescale": self.rescale,
+        }
+
 
 class Diffusion(nn.Module):
     """Denoiser, precondition (which holds the process) and codec: all that a checkpoint needs to sample."""

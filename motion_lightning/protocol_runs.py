@@ -163,11 +163,7 @@ def provenance(run: Run, store: Store, replications: Replications, sampling: Sam
         "data": f"{store.manifest['corpus']} {protocol.split}",
         "clips": len(protocol.eligible(replications.split)),
         "store": store.digest[:16],
-        "sampler": getattr(getattr(sampling.sampler, "func", sampling.sampler), "__name__", "sampler"),
-        "steps": sampling.steps,
-        "guidance": sampling.guidance,
-        "interval": sampling.interval and [*sampling.interval],
-        "rescale": sampling.rescale,
+        **sampling.described,
         "seed": replications.seed,
         "plan": {
             name: value

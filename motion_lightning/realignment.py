@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from motion_lightning import assemble
-from motion_lightning.assemble import Run, load_run, read_checkpoint
+from motion_lightning.assemble import Run, load_run, read_checkpoint, restored
 from motion_lightning.codecs.motion_latent import MotionLatents
 from motion_lightning.codecs.realigned import Realignment
 from motion_lightning.config import instantiate
@@ -76,18 +76,12 @@ def read(file: Path) -> tuple[Realignment, dict[str, Any]]:
     if not is_projector(file):
         raise UserError(f"{file} is of a run of another kind: {how}")
     state = read_checkpoint(file)
-    return restored(state, file), state["config"]
+    return of_state(state, file), state["config"]
 
 
-def restored(state: Mapping[str, Any], file: Path) -> Realignment:
-    """The trained model of a checkpoint, in eval mode."""
-    model = build_model(state["config"], state["config"]["text_dim"])
-    weights = {k.removeprefix("model."): v for k, v in state["state_dict"].items() if k.startswith("model.")}
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{file} does not fit its own configuration: {' '.join(str(error).split())[:300]}") from error
-    return model.eval().requires_grad_(False)
+def of_state(state: Mapping[str, Any], file: Path) -> Realignment:
+    """The trained model of a checkpoint."""
+    return restored(build_model(state["config"], state["config"]["text_dim"]), state, file)
 
 
 def restore(state: Mapping[str, Any], folder: Path, checkpoint: Path) -> Run:
@@ -96,7 +90,7 @@ def restore(state: Mapping[str, Any], folder: Path, checkpoint: Path) -> Run:
     Raises:
         UserError: there is no such run, or it is of other latents or of another text encoder.
     """
-    config, ours = state["config"], restored(state, checkpoint)
+    config, ours = state["config"], of_state(state, checkpoint)
     named = Path(config["generator"]["run"])
     beside = folder.parent / named.name
     if not (named.exists() or beside.exists()):

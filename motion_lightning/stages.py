@@ -1,9 +1,6 @@
 """A model that is made in several trainings, one after the other, each in a process and a run of its own."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from motion_lightning.errors import UserError
-from motion_lightning.first_stage import RANKS, SHARED, is_complete
+from motion_lightning.first_stage import SHARED, is_complete, train_alone
 
 
 def train_stages(cfg: DictConfig) -> None:
@@ -34,8 +31,11 @@ def train_stages(cfg: DictConfig) -> None:
                 print(f"{said} is there", flush=True)
                 continue
             print(f"{said} ({stage.settings[0]})", flush=True)
-            begun = (folder / "checkpoints" / "last.ckpt").is_file()
-            train_stage([f"resume={folder}"] if begun else [*stage.settings, f"hydra.run.dir={folder}", *given])
+            if not train_alone(folder, [*stage.settings, *given]):
+                raise UserError(
+                    f"the stage of {stage.settings[0]} was not trained to its end: what stopped it is said above; the "
+                    "same command goes on from there"
+                )
     print(f'next:  python -m motion_lightning.sample run={cfg.stages[-1].run} prompt="a person walks forward"')
 
 
@@ -48,14 +48,3 @@ def shared(overrides: Sequence[str]) -> list[str]:
             "experiment, into the folder that stages name for it; it is left alone here"
         )
     return [override for override in overrides if key[override] in SHARED]
-
-
-def train_stage(arguments: Sequence[str]) -> None:
-    """In a process of its own, which leaves nothing behind in this one."""
-    alone = {name: value for name, value in os.environ.items() if name not in RANKS}
-    command = [sys.executable, "-m", "motion_lightning.train", *arguments]
-    if subprocess.run(command, env=alone, check=False).returncode:
-        raise UserError(
-            f"the stage of {arguments[0]} was not trained to its end: what stopped it is said above; the same command "
-            "goes on from there"
-        )

@@ -131,7 +131,7 @@ def test_both_stages_in_one_command_and_samples_without_the_first(tmp_path, monk
     for name in ("digit_vae", "ldm_digit"):
         assert (tmp_path / "runs" / name / "checkpoints" / "last.ckpt").is_file()
     assert call(sample, "run=runs/digit_vae", "prompt=the digit 4") == 2
-    assert "first stage of another model" in capsys.readouterr().err
+    assert "it is a first stage, or an evaluator" in capsys.readouterr().err
     (tmp_path / "runs" / "digit_vae").rename(tmp_path / "gone")
     assert call(sample, "run=runs/ldm_digit", "prompt=the digit 4", "n=2", "out=mine") == 0
     assert list((tmp_path / "mine").glob("*.png")) and list((tmp_path / "mine").glob("*.html"))

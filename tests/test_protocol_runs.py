@@ -86,7 +86,7 @@ def test_a_second_call_samples_only_what_is_missing(work, scored, monkeypatch):
 def test_an_evaluator_is_told_from_a_run_and_a_run_from_an_evaluator(work, capsys):
     for arguments, said in [
         (["run=runs/a", "evaluator=runs/a"], "evaluator=runs/a is a run of another kind"),
-        (["run=runs/judge", "evaluator=runs/judge"], "is the first stage of another model"),
+        (["run=runs/judge", "evaluator=runs/judge"], "makes no samples: it is a first stage, or an evaluator"),
         (["run=runs/a", "evaluator=runs/none"], "evaluator=runs/none: no checkpoints/last.ckpt"),
         (["runs=[runs/a,runs/b]", "evaluator=runs/judge"], "there is no run at runs/b"),
     ]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from motion_lightning import stages
+from motion_lightning import first_stage
 from motion_lightning.config import compose
 from motion_lightning.errors import UserError
 from motion_lightning.retrieve import retrieve
@@ -44,7 +44,7 @@ def started(monkeypatch):
         lines.append(line[3:])
         return subprocess.CompletedProcess(line, 0)
 
-    monkeypatch.setattr(stages.subprocess, "run", run)
+    monkeypatch.setattr(first_stage.subprocess, "run", run)
     return lines
 
 
@@ -72,7 +72,7 @@ def test_it_goes_on_at_the_stage_where_it_stopped(cfg, started, tmp_path):
 
 def test_a_stage_that_fails_stops_those_behind_it(cfg, started, monkeypatch):
     failed = lambda line, **_: started.append(line) or subprocess.CompletedProcess(line, 2)  # noqa: E731
-    monkeypatch.setattr(stages.subprocess, "run", failed)
+    monkeypatch.setattr(first_stage.subprocess, "run", failed)
     with pytest.raises(UserError, match=r"the stage of experiment=lead_vae was not trained to its end"):
         train_stages(cfg)
     assert len(started) == 1
@@ -87,7 +87,7 @@ def test_a_setting_of_one_stage_is_refused():
 def test_each_is_a_training_of_this_framework(cfg, monkeypatch):
     seen = []
     run = lambda line, **_: seen.append(line) or subprocess.CompletedProcess(line, 0)  # noqa: E731
-    monkeypatch.setattr(stages.subprocess, "run", run)
+    monkeypatch.setattr(first_stage.subprocess, "run", run)
     train_stages(cfg)
     assert all(line[:3] == [sys.executable, "-m", "motion_lightning.train"] for line in seen)
 
@@ -118,4 +118,4 @@ def test_one_command_makes_all_of_lead_and_its_runs_are_used_like_others(tmp_pat
     assert list((tmp_path / "mine").glob("*.npz"))
     assert call(retrieve, "evaluator=runs/lead_projector", "prompt=a person waves", "n=2", *corpus) == 0
     assert call(sample, "run=runs/lead_vae", "prompt=a person waves") == 2
-    assert "first stage of another model" in capfd.readouterr().err
+    assert "it is a first stage, or an evaluator" in capfd.readouterr().err

@@ -7,14 +7,13 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import Metric
 
 from motion_lightning.data.batch import Batch
 from motion_lightning.data.kinds import kind_numbers
 from motion_lightning.diffusion.timesteps import StepRandom
 from motion_lightning.embedder import Embedder
 from motion_lightning.lit.schedule import warm_cosine
-from motion_lightning.metrics.gathered import in_order
+from motion_lightning.metrics.gathered import Gathered
 from motion_lightning.metrics.matching import Matching
 from motion_lightning.metrics.skill import masked_mean
 from motion_lightning.text.condition import text_of
@@ -135,27 +134,20 @@ class EvaluatorModule(L.LightningModule):
         checkpoint["config"] = self.config
 
 
-class Contrast(Metric):
+class Contrast(Gathered):
     """The contrast among all clips that were seen, on any number of processes and whatever the size of batches."""
 
-    full_state_update = False
-
     def __init__(self, temperature: float, alike: float):
-        super().__init__()
+        super().__init__("texts", "motions", "pooled", "kinds")
         self.temperature, self.alike = temperature, alike
-        for name in ("texts", "motions", "pooled", "kinds", "index"):
-            self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, texts: Tensor, motions: Tensor, pooled: Tensor, kinds: Tensor, index: Tensor) -> None:
         """Embeddings (B, W), pooled sentences (B, E), kinds and indices (B,) of clips."""
-        rows = {"texts": texts.float(), "motions": motions.float(), "pooled": pooled, "kinds": kinds, "index": index}
-        for name, row in rows.items():
-            getattr(self, name).append(row)
+        self.keep(index, texts, motions, pooled, kinds)
 
     def compute(self) -> Tensor:
         """() float64."""
-        rows = in_order(self.index, self.texts, self.motions, self.pooled, self.kinds)
-        texts, motions, pooled, kinds = rows
+        texts, motions, pooled, kinds = self.in_order()
         return contrast(motions, texts, same(pooled, kinds, self.alike), self.temperature)
 
 

@@ -8,13 +8,12 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import Metric
 
 from motion_lightning.codecs.realigned import Realignment
 from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import StepRandom
 from motion_lightning.lit.schedule import warm_cosine
-from motion_lightning.metrics.gathered import in_order
+from motion_lightning.metrics.gathered import Gathered
 from motion_lightning.tasks.realigned_space import write_space
 from motion_lightning.tasks.task import Task
 from motion_lightning.text.condition import moved, text_of
@@ -140,24 +139,19 @@ class ProjectorModule(L.LightningModule):
         checkpoint["config"] = self.config
 
 
-class Held(Metric):
+class Held(Gathered):
     """The parts of the loss over all clips that were seen, on any number of processes and whatever the batches."""
 
-    full_state_update = False
-
     def __init__(self):
-        super().__init__()
-        for name in ("index", "z", "p", "z_hat", "text"):
-            self.add_state(name, [], dist_reduce_fx="cat")
+        super().__init__("z", "p", "z_hat", "text")
 
     def update(self, index: Tensor, z: Tensor, p: Tensor, z_hat: Tensor, text: Tensor) -> None:
         """Index (B,) of clips, and what ``parts`` takes."""
-        for name, rows in {"index": index, "z": z, "p": p, "z_hat": z_hat, "text": text}.items():
-            getattr(self, name).append(rows)
+        self.keep(index, z, p, z_hat, text)
 
     def compute(self) -> tuple[Parts, Tensor]:
         """The parts (), and what "align" would be if every clip had the caption of the next one; float64."""
-        z, p, z_hat, text = in_order(self.index, self.z, self.p, self.z_hat, self.text)
+        z, p, z_hat, text = self.in_order()
         return parts(z, p, z_hat, text), parts(z, p, z_hat, text.roll(1, 0)).align
 
 

@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from motion_lightning.errors import UserError
-from motion_lightning.metrics.gathered import check_embeddings, in_order
+from motion_lightning.metrics.gathered import Gathered, check_embeddings
 
 
 def draw_pairs(count: int, pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -30,48 +29,38 @@ def multimodality(x: Tensor, pairs: int, generator: torch.Generator) -> float:
     return float((x[:, a] - x[:, b]).norm(dim=-1).mean())
 
 
-class Diversity(Metric):
+class Diversity(Gathered):
     """Of the embeddings of all clips, with pairs drawn by a seed."""
 
-    full_state_update = False
-
     def __init__(self, pairs: int = 300, seed: int = 0):
-        super().__init__()
+        super().__init__("embeddings")
         self.pairs, self.seed = pairs, seed
-        self.add_state("embeddings", [], dist_reduce_fx="cat")
-        self.add_state("index", [], dist_reduce_fx="cat")
 
     def update(self, embeddings: Tensor, index: Tensor) -> None:
         """Embeddings (B, E) of clips index (B,)."""
-        self.embeddings.append(embeddings.float())
-        self.index.append(index)
+        self.keep(index, embeddings)
 
     def compute(self) -> Tensor:
         """() float64. UserError for fewer embeddings than pairs, NaN, or none that differ."""
-        (x,) = in_order(self.index, self.embeddings)
+        (x,) = self.in_order()
         drawn = diversity(check_embeddings("Diversity", x), self.pairs, torch.Generator().manual_seed(self.seed))
         return torch.tensor(drawn, dtype=torch.float64)
 
 
-class MultiModality(Metric):
+class MultiModality(Gathered):
     """Of several samples of each text, with pairs drawn by a seed."""
 
-    full_state_update = False
-
     def __init__(self, pairs: int = 10, seed: int = 0):
-        super().__init__()
+        super().__init__("embeddings")
         self.pairs, self.seed = pairs, seed
-        self.add_state("embeddings", [], dist_reduce_fx="cat")
-        self.add_state("index", [], dist_reduce_fx="cat")
 
     def update(self, embeddings: Tensor, index: Tensor) -> None:
         """Embeddings (B, samples, E) of texts index (B,)."""
-        self.embeddings.append(embeddings.float())
-        self.index.append(index)
+        self.keep(index, embeddings)
 
     def compute(self) -> Tensor:
         """() float64. UserError for fewer samples than pairs, NaN, or embeddings that are all equal."""
-        (x,) = in_order(self.index, self.embeddings)
+        (x,) = self.in_order()
         check_embeddings("MultiModality", x, least=1)
         drawn = multimodality(x, self.pairs, torch.Generator().manual_seed(self.seed))
         return torch.tensor(drawn, dtype=torch.float64)

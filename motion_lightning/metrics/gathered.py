@@ -1,9 +1,10 @@
-"""Embeddings that several processes have seen, in one order that does not depend on how they were dealt out."""
+"""Rows that several processes have seen, in one order that does not depend on how they were dealt out."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from motion_lightning.errors import UserError
 
@@ -19,6 +20,30 @@ def in_order(index: Tensor | Sequence[Tensor], *rows: Tensor | Sequence[Tensor])
     first = torch.full((int(where.max()) + 1 if len(where) else 0,), len(where), device=where.device)
     first = first.scatter_reduce(0, where, torch.arange(len(where), device=where.device), "amin")
     return [part[first].cpu().double() for part in rows]
+
+
+class Gathered(Metric):
+    """Rows of every clip, kept by their clips' indices: what is computed does not depend on who saw which.
+
+    Every process has to see a clip at least.
+    """
+
+    full_state_update = False
+
+    def __init__(self, *names: str):
+        super().__init__()
+        self.names = ("index", *names)
+        for name in self.names:
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def keep(self, *rows: Tensor) -> None:
+        """Index (B,) of clips, then their rows (B, ...) by the names of the constructor."""
+        for name, part in zip(self.names, rows, strict=True):
+            getattr(self, name).append(part.float() if part.is_floating_point() else part)
+
+    def in_order(self) -> list[Tensor]:
+        """All rows by name, float64, on the CPU."""
+        return in_order(*(getattr(self, name) for name in self.names))
 
 
 def check_embeddings(name: str, x: Tensor, least: int = 2) -> Tensor:

@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from motion_lightning.errors import UserError
-from motion_lightning.metrics.gathered import check_embeddings, in_order
+from motion_lightning.metrics.gathered import Gathered, check_embeddings
 
 
 def pools(clips: int, size: int, generator: torch.Generator) -> Tensor:
@@ -39,26 +38,20 @@ def matching(texts: Tensor, motions: Tensor, top: int = 3) -> dict[str, float]:
     return shares | {"MM-Dist": float(own.mean())}
 
 
-class Matching(Metric):
+class Matching(Gathered):
     """R-precision and MM-Dist over all clips, in pools drawn by a seed: the same on any number of processes."""
 
-    full_state_update = False
-
     def __init__(self, pool: int = 32, top: int = 3, seed: int = 0):
-        super().__init__()
+        super().__init__("texts", "motions")
         self.pool, self.top, self.seed = pool, top, seed
-        for name in ("texts", "motions", "index"):
-            self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, texts: Tensor, motions: Tensor, index: Tensor) -> None:
         """Embeddings (B, E) of texts and of their motions, of clips index (B,)."""
-        self.texts.append(texts.float())
-        self.motions.append(motions.float())
-        self.index.append(index)
+        self.keep(index, texts, motions)
 
     def compute(self) -> dict[str, float]:
         """UserError for fewer clips than a pool, NaN, or embeddings that are all equal."""
-        texts, motions = in_order(self.index, self.texts, self.motions)
+        texts, motions = self.in_order()
         pool = pools(len(texts), self.pool, torch.Generator().manual_seed(self.seed))
         check_embeddings("R-precision, texts", texts), check_embeddings("R-precision, motions", motions)
         return matching(texts[pool], motions[pool], self.top)

@@ -2,9 +2,8 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from motion_lightning.metrics.gathered import check_embeddings, in_order
+from motion_lightning.metrics.gathered import Gathered, check_embeddings
 
 AT = (1, 2, 3, 5, 10)
 
@@ -28,25 +27,18 @@ def _recalls(scores: Tensor, same: Tensor) -> dict[str, float]:
     return {f"R@{k}": float((rank <= k).double().mean()) for k in AT} | {"median rank": float(rank.double().median())}
 
 
-class Retrieval(Metric):
+class Retrieval(Gathered):
     """Over all clips, on any number of processes."""
 
-    full_state_update = False
-
     def __init__(self):
-        super().__init__()
-        for name in ("texts", "motions", "kinds", "index"):
-            self.add_state(name, [], dist_reduce_fx="cat")
+        super().__init__("texts", "motions", "kinds")
 
     def update(self, texts: Tensor, motions: Tensor, index: Tensor, kinds: Tensor | None = None) -> None:
         """Embeddings (B, E) of texts and of their motions, of clips index (B,) of kinds (B,); default each its own."""
-        self.texts.append(texts.float())
-        self.motions.append(motions.float())
-        self.index.append(index)
-        self.kinds.append(index if kinds is None else kinds)
+        self.keep(index, texts, motions, index if kinds is None else kinds)
 
     def compute(self) -> dict[str, dict[str, float]]:
         """UserError for NaN, or embeddings that are all equal."""
-        texts, motions, kinds = in_order(self.index, self.texts, self.motions, self.kinds)
+        texts, motions, kinds = self.in_order()
         check_embeddings("retrieval, texts", texts), check_embeddings("retrieval, motions", motions)
         return retrieval(texts, motions, kinds)
