@@ -1,6 +1,7 @@
 """The one LightningModule for every denoiser: it wires denoiser, process and loss, logs, and owns the optimizer."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import lightning as L
@@ -11,6 +12,7 @@ from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import LossAware, StepRandom, Uniform, fixed_noise, fixed_timesteps
 from motion_lightning.diffusion.weights import loss_weights
 from motion_lightning.errors import UserError
+from motion_lightning.lit.latents import LatentTables, always_the_same
 from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.skill import BinnedError, FrameWiener
 from motion_lightning.pipeline import Diffusion, by_frame
@@ -76,12 +78,25 @@ class DiffusionModule(L.LightningModule):
 
     # ------------------------------------------------------------------ loss
 
+    @cached_property
+    def latents(self) -> LatentTables | None:
+        """Of a codec whose VAE need not see a clip twice."""
+        codec, data = self.model.codec, self._trainer and self.trainer.datamodule
+        return LatentTables(codec, data) if always_the_same(codec, data) else None
+
+    def encoded(self, batch: Batch, split: str = "train") -> tuple[Tensor, Tensor]:
+        """A batch of a split → its x0 (B, T, ...) and mask (B, T)."""
+        if self.latents is None:
+            return self.model.codec.encode(batch)
+        x0 = self.latents(split, batch.info.clip)
+        return x0, torch.ones(x0.shape[:2], dtype=torch.bool, device=x0.device)
+
     def compute_loss(
         self, batch: Batch, t: Tensor, eps: Tensor, drop: Tensor, importance: Tensor | float = 1.0
     ) -> Loss:
-        """Loss of one batch at given timesteps (B,), noise shaped like x, condition drop (B,) and importance (B,)."""
+        """Loss of a training batch at given timesteps (B,), noise shaped like x, condition drop and importance (B,)."""
         codec = self.model.codec
-        x0, mask = codec.encode(batch)
+        x0, mask = self.encoded(batch)
         x_t = self.model.process.noise(x0, t, eps) * by_frame(mask, x0)
         ctx = self.model.encode(batch.cond, mask, drop)
         view = self.model.view(x_t, t, ctx, mask)
@@ -139,7 +154,7 @@ class DiffusionModule(L.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         """Loss at fixed timesteps and noise, so that runs and epochs compare; skill from the same predictions."""
         process, codec = self.model.process, self.model.codec
-        x0, mask = codec.encode(batch)
+        x0, mask = self.encoded(batch, "val")
         t = fixed_timesteps(batch.info.clip, process.steps).to(self.device)
         x_t = process.noise(x0, t, fixed_noise(batch.info.clip, x0)) * by_frame(mask, x0)
 

@@ -1,6 +1,7 @@
 """The LightningModule of LEAD's projector: the third stage, on latents of a VAE that stays as it is."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,12 @@ from torch import Tensor
 from motion_lightning.codecs.realigned import Realignment
 from motion_lightning.data.batch import Batch
 from motion_lightning.diffusion.timesteps import StepRandom
+from motion_lightning.lit.latents import LatentTables
 from motion_lightning.lit.schedule import warm_cosine
 from motion_lightning.metrics.gathered import Gathered
 from motion_lightning.tasks.realigned_space import write_space
 from motion_lightning.tasks.task import Task
-from motion_lightning.text.condition import moved, text_of
+from motion_lightning.text.condition import text_of
 
 LEAST = 1e-6  # variance of a number that does not vary
 
@@ -79,15 +81,11 @@ class ProjectorModule(L.LightningModule):
         self.model, self.make_optimizer, self.config, self.task = model, optimizer, config, task
         self.weights, self.warmup, self.final_lr, self.seed = Parts(**weights), warmup, final_lr, seed
         self.held = Held()
-        self.tables: dict[str, Tensor] = {}
 
-    def latents(self, split: str, clips: Tensor | None = None) -> Tensor:
-        """z (B, L, C) of clips (B,) of a split, or of all."""
-        if split not in self.tables:
-            data = self.trainer.datamodule
-            self.tables[split] = all_latents(self.model.codec, data.store.split(split), data.max_frames)
-        table = self.tables[split]
-        return table if clips is None else table[clips.to(table.device)].to(clips.device)
+    @cached_property
+    def latents(self) -> LatentTables:
+        """Split and clips (B,) → z (B, L, C)."""
+        return LatentTables(self.model.codec, self.trainer.datamodule)
 
     def total(self, costs: Parts) -> Tensor:
         """Loss ()."""
@@ -153,11 +151,3 @@ class Held(Gathered):
         """The parts (), and what "align" would be if every clip had the caption of the next one; float64."""
         z, p, z_hat, text = self.in_order()
         return parts(z, p, z_hat, text), parts(z, p, z_hat, text.roll(1, 0)).align
-
-
-@torch.no_grad()
-def all_latents(codec, split, max_frames: int | None = None) -> Tensor:
-    """z (N, L, C) of every clip of a split, on the codec's device."""
-    device, order = codec.mean.device, split.lengths.argsort(kind="stable").tolist()
-    z = torch.cat([codec.encode(moved(batch, device))[0] for batch in split.iter_batches(64, order, max_frames)])
-    return z[torch.tensor(order, device=device).argsort()]

@@ -14,7 +14,8 @@ from motion_lightning.codecs.motion import FeatureCodec
 from motion_lightning.codecs.motion_latent import MotionLatents
 from motion_lightning.codecs.realigned import Realignment
 from motion_lightning.data.datamodule import MotionDataModule
-from motion_lightning.lit.projector import ProjectorModule, all_latents, fitted_divergence, parts
+from motion_lightning.lit.latents import all_latents
+from motion_lightning.lit.projector import ProjectorModule, fitted_divergence, parts
 from motion_lightning.lit.vae import VAEModule
 from motion_lightning.models.mld import MotionVAE
 from motion_lightning.models.projector import Projector
