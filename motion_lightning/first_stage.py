@@ -46,9 +46,9 @@ def build_module(cfg: Mapping[str, Any], model: Autoencoder, store: Store, confi
 
 
 def first_frames(model: Autoencoder, store: Store, frames: int) -> Tensor:
-    """x (N, ``frames``, D) of training clips, cut or zero behind their ends."""
+    """x (N, ``frames``, D) of at most 4000 training clips, cut or zero behind their ends."""
     train = store.split("train")
-    batch = train.collate(train.some(), max_frames=frames, multiple_of=1, frames=frames)
+    batch = train.collate(train.some(4000), max_frames=frames, multiple_of=1, frames=frames)
     return model.codec.encode(batch)[0]
 
 
