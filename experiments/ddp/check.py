@@ -38,6 +38,9 @@ MODELS = {
     "unet2d": ["model=unet2d", "loader.val_batch_size=64"],
     "image_vae": ["model=image_vae", "loader.val_batch_size=64"],
     "motion_vae": ["model=motion_vae", "model.width=32", "model.ff=64", *MOTIONS],
+    # Their VAE is trained first, in the same folder; its principal components take more clips than they are.
+    "lead_diffusion": ["experiment=lead_diffusion", "model.width=32", "model.ff=64", *MOTIONS, "data.corpus.train=300"],
+    "projector": ["experiment=lead_projector", "model.width=32", "model.ff=64", *MOTIONS, "data.corpus.train=300"],
     "evaluator": ["model=evaluator", "model.width=32", "model.ff=64", *MOTIONS],
 }
 # Plain descent: Adam would blow up the rounding of a gradient that is nearly zero.
@@ -48,7 +51,7 @@ SHORT = [
     *("training.warmup=2", "sampler.steps=2"),
 ]
 SAMPLED = ["callbacks.samples.every=1", "callbacks.samples.seconds=1"]
-NOT_SAMPLED = ("image_vae", "motion_vae", "evaluator")
+NOT_SAMPLED = ("image_vae", "motion_vae", "projector", "evaluator")
 
 
 class Outcome(NamedTuple):

@@ -138,7 +138,8 @@ class VAEModule(L.LightningModule):
 
     @torch.no_grad()
     def on_fit_end(self) -> None:
-        """Clips of the validation set beside what is left of them behind the latents, from the averaged weights."""
+        """Clips of the validation set beside what is left of them behind the latents, from the averaged weights: as a
+        page, and as files that the task writes, a film among them."""
         if self.task is None or not self.trainer.is_global_zero:
             return
         split = self.trainer.datamodule.store.split("val").first(self.shown)
@@ -151,6 +152,7 @@ class VAEModule(L.LightningModule):
             shown += [Shown(x_hat[i, valid], caption, "reconstruction"), Shown(x[i, valid], caption, "real", real=True)]
         page = Path(self.trainer.default_root_dir) / "samples" / "reconstructions.html"
         write_page(page, "Reconstructions of validation clips", self.task.look(model, shown))
+        self.task.save(model, shown, page.with_suffix(""))
 
     def configure_optimizers(self):
         return warm_cosine(self, self.make_optimizer(self.parameters()), self.warmup, self.final_lr)

@@ -81,3 +81,4 @@ def test_reconstructions_stand_beside_the_pictures(trainer, data, tmp_path):
     trainer(1, default_root_dir=tmp_path).fit(make(task=ImageTask()), data)
     page = (tmp_path / "samples" / "reconstructions.html").read_text()
     assert page.count("<img") == 24 and "reconstruction" in page and "real" in page
+    assert (tmp_path / "samples" / "reconstructions.png").is_file()
