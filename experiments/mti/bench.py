@@ -6,7 +6,8 @@
 
 Runs are of the embedded corpus. The action is new to a run that was trained without it, known to others. Exemplars are
 made by the corpus, one action each with any attributes; what a sample shows is read from its joints by rules. A row is
-one word in all contexts; a row that is there is not made again.
+one word in all contexts; a row that is there is not made again. A projector makes a motion of a text without the
+diffusion, too: those are judged beside the samples.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import torch
 from tqdm import tqdm
 
 from motion_lightning.assemble import Run, load_run
+from motion_lightning.codecs.motion_latent import MotionLatents
 from motion_lightning.config import compose, instantiate
 from motion_lightning.data.programs.grammar import inflect
 from motion_lightning.data.programs.program import (
@@ -123,22 +125,35 @@ def exemplars_of(action: str, count: int, seed: int, folder: Path) -> list[str]:
     return files
 
 
-def samples_of(run: Run, encoder, word: str, action: str, count: int, seed: int) -> Iterator[tuple[Context, list]]:
-    """Samples of every context with the word in it, as long as such motions of the corpus are."""
+def samples_of(
+    run: Run, encoder, word: str, action: str, count: int, seed: int, direct: bool = False
+) -> Iterator[tuple[Context, list]]:
+    """Samples of every context with the word in it, as long as such motions of the corpus are.
+
+    ``direct``: what the projector makes of the texts, without the diffusion; one motion a text.
+    """
     sampling = instantiate(run.config["sampler"])
     for k, context in enumerate(contexts(action)):
         rng = np.random.default_rng([8, seed, k])
         lengths = [acted(context.segments, rng).frames for _ in range(count)]
         cond = encoder.encode([context.prompt.replace("*", word)] * count)
-        yield context, run.model.sample(cond, lengths, sampling, seed=seed * 101 + k)
+        if direct:
+            codec = run.model.codec
+            z = codec.projector.decode(cond.pooled)
+            yield context, [MotionLatents.finish(codec, x, n) for x, n in zip(z, lengths, strict=True)]
+        else:
+            yield context, run.model.sample(cond, lengths, sampling, seed=seed * 101 + k)
 
 
 def judged(run: Run, encoder, word: str, action: str, count: int, seed: int) -> dict:
-    """{kind: [[action appears, context holds], …]} of samples."""
-    rows = defaultdict(list)
-    for context, samples in samples_of(run, encoder, word, action, count, seed):
-        rows[context.kind] += [marks(context, run.model.sample_codec.reconciled(x).numpy()) for x in samples]
-    return rows
+    """{"marks": {kind: [[action appears, context holds], …]}} of samples, and "direct" where there is a projector."""
+    judged = {}
+    for name in ["marks", "direct"][: 1 + hasattr(run.model.codec, "projector")]:
+        rows = defaultdict(list)
+        for context, samples in samples_of(run, encoder, word, action, count, seed, name == "direct"):
+            rows[context.kind] += [marks(context, run.model.sample_codec.reconciled(x).numpy()) for x in samples]
+        judged[name] = rows
+    return judged
 
 
 def real(action: str, count: int, seed: int) -> dict:
@@ -182,10 +197,10 @@ def make(job: dict, arguments, loaded: dict[str, Run]) -> dict:
     row = {"known": action not in (run.config["data"]["corpus"].get("without") or [])}
     if job["mode"] == "named":
         said = SAID.get(action) or inflect(action, "s")
-        return row | {"marks": judged(run, encoder, said, action, count, seed)}
+        return row | judged(run, encoder, said, action, count, seed)
     if job["mode"] == "untrained":
         words = PseudoWords(encoder, {"new": first_vectors(encoder, 1)})
-        return row | {"marks": judged(run, words, "<new>", action, count, seed)}
+        return row | judged(run, words, "<new>", action, count, seed)
     settings = compose("invert", ["run=.", "exemplars=[]", "token=new"])
     files = exemplars_of(action, job["exemplars"], seed, arguments.folder)
     word = learn(
@@ -198,7 +213,7 @@ def make(job: dict, arguments, loaded: dict[str, Run]) -> dict:
     words = PseudoWords(encoder, {"new": word.vectors})
     if seed == 0 and job["exemplars"] == max(arguments.exemplars):
         page(run, words, action, files[0], arguments.folder / f"{name}.html")
-    return row | {"loss": word.about["loss"], "marks": judged(run, words, "<new>", action, count, seed)}
+    return row | {"loss": word.about["loss"]} | judged(run, words, "<new>", action, count, seed)
 
 
 def page(run: Run, words: PseudoWords, action: str, file: str, path: Path) -> None:
@@ -217,12 +232,14 @@ def table(rows: list[dict]) -> str:
     groups = defaultdict(list)
     for row in rows:
         known = {True: "known", False: "new"}.get(row.get("known"), "")
-        groups[Path(row["run"]).name, known, row["mode"], row["exemplars"]].append(row)
+        for way, made in {"": "marks", ", projector alone": "direct"}.items():
+            if made in row:
+                groups[Path(row["run"]).name, known, row["mode"] + way, row["exemplars"]].append(row[made])
     lines = [f"| run | action is | mode | exemplars | seeds | {' | '.join(kinds)} |", "|" + "---|" * (5 + len(kinds))]
     for (run, known, mode, count), group in groups.items():
         cells = []
         for kind in kinds:
-            shares = np.array([np.mean(np.array(row["marks"][kind], float), axis=0) for row in group])  # (seeds, 2)
+            shares = np.array([np.mean(np.array(marks[kind], float), axis=0) for marks in group])  # (seeds, 2)
             said = [share(shares[:, 0])] + ([] if np.isnan(shares[:, 1]).any() else [share(shares[:, 1])])
             cells.append(" / ".join(said))
         lines.append(f"| {run} | {known} | {mode} | {count or ''} | {len(group)} | {' | '.join(cells)} |")
