@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,23 @@ def shared_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("MOTION_LIGHTNING_TEST_DATA does not name a folder of real motions")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., int]:
+    """Run a command in this process with arguments, as from the command line; its exit status."""
+
+    def call(command: Callable[[], None], *arguments: str) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["command", *arguments])
+            patch.setenv("HYDRA_FULL_ERROR", "0")
+            try:
+                command()
+            except SystemExit as stop:
+                return stop.code
+        return 0
+
+    return call
 
 
 class TinyEncoder:

@@ -30,18 +30,6 @@ EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.y
 HEAVY = {"torch", "lightning", "transformers", "wandb", "scipy", "matplotlib"}
 
 
-def call(command, *arguments: str) -> int:
-    """Run a command in this process; its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *arguments])
-        patch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            command()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
 @pytest.fixture(scope="module", autouse=True)
 def home(tmp_path_factory):
     """A cache of its own, so that no test touches the user's."""
@@ -52,7 +40,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, call):
     """A run of two steps."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
@@ -108,7 +96,7 @@ def own_home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-def test_prepare_tells_what_it_did_and_does_it_once(own_home, capsys):
+def test_prepare_tells_what_it_did_and_does_it_once(own_home, capsys, call):
     assert call(prepare, *CORPUS) == 0
     out = capsys.readouterr().out
     manifest = only_store(own_home)
@@ -120,7 +108,7 @@ def test_prepare_tells_what_it_did_and_does_it_once(own_home, capsys):
     assert only_store(own_home).stat().st_mtime_ns == written
 
 
-def test_a_store_that_is_old_or_damaged_is_made_anew(own_home, capsys):
+def test_a_store_that_is_old_or_damaged_is_made_anew(own_home, capsys, call):
     call(prepare, *CORPUS)
     whole = json.loads(only_store(own_home).read_text())
     largest = max((only_store(own_home).parent).iterdir(), key=lambda path: path.stat().st_size)
@@ -136,7 +124,7 @@ def test_a_store_that_is_old_or_damaged_is_made_anew(own_home, capsys):
     assert json.loads(only_store(own_home).read_text())["version"] == whole["version"]
 
 
-def test_settings_have_stores_of_their_own(own_home):
+def test_settings_have_stores_of_their_own(own_home, call):
     call(prepare, *CORPUS)
     first = only_store(own_home)
     call(prepare, *CORPUS, "data.corpus.seed=1")
@@ -144,7 +132,7 @@ def test_settings_have_stores_of_their_own(own_home):
     assert first.exists()
 
 
-def test_a_model_refuses_other_data_before_they_are_prepared(own_home, capsys):
+def test_a_model_refuses_other_data_before_they_are_prepared(own_home, capsys, call):
     assert call(train, "data=digits", "name=x") == 2
     assert "model DiT needs features, the data have channels, size" in capsys.readouterr().err
     assert not (own_home / "stores").exists()
@@ -161,7 +149,7 @@ def recordings(tmp_path, shared_data):
     return folder
 
 
-def test_a_corpus_of_files_asks_for_them_once(own_home, recordings, shared_data, capsys):
+def test_a_corpus_of_files_asks_for_them_once(own_home, recordings, shared_data, capsys, call):
     """Real recordings: asked for, refused, prepared, remembered, and missed when they are gone."""
     folder = recordings
     assert call(prepare, "data=bvh") == 2
@@ -193,7 +181,7 @@ def test_a_run_explains_itself(run):
     assert state["config"]["model"] == config["model"]
 
 
-def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, monkeypatch, capsys):
+def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, monkeypatch, capsys, call):
     monkeypatch.chdir(tmp_path)
     few = ["steps=2", "batch_size=2", "templates=[a person *]"]
     assert call(invert, f"run={run}", "exemplars=[train_00000,test_00001]", "token=my-walk", *few) == 0
@@ -228,7 +216,7 @@ def test_words_are_learned_and_two_of_them_sampled_in_one_prompt(run, tmp_path, 
     assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == files
 
 
-def test_sampling_from_another_folder(run, tmp_path, monkeypatch):
+def test_sampling_from_another_folder(run, tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     prompt = "a person walks, then [waves] <3 with the 'left' hand"
     assert call(sample, f"run={run}", f"prompt={prompt}", "n=2", "seconds=1.5", "out=mine") == 0
@@ -240,7 +228,7 @@ def test_sampling_from_another_folder(run, tmp_path, monkeypatch):
         assert list((tmp_path / "mine").glob(f"*.{kind}"))
 
 
-def test_evaluating_again_gives_the_same_figures(run):
+def test_evaluating_again_gives_the_same_figures(run, call):
     first = json.loads((run / "evaluation.json").read_text())
     assert call(evaluate, f"run={run}", "scoring.shown=1") == 0
     second = json.loads((run / "evaluation.json").read_text())
@@ -249,7 +237,7 @@ def test_evaluating_again_gives_the_same_figures(run):
 
 
 @pytest.mark.parametrize("edit", ["inbetween", "upper_body"])
-def test_edits_stand_beside_their_source(run, tmp_path, monkeypatch, edit):
+def test_edits_stand_beside_their_source(run, tmp_path, monkeypatch, edit, call):
     """As long as it, and with what is kept of it where it was."""
     monkeypatch.chdir(tmp_path)
     prompt = "prompt=a person waves, twice"
@@ -287,7 +275,7 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("command", "arguments", "says"), BAD_INPUT, ids=[case[2] for case in BAD_INPUT])
-def test_bad_input_ends_in_one_line(run, tmp_path, monkeypatch, capsys, command, arguments, says):
+def test_bad_input_ends_in_one_line(run, tmp_path, monkeypatch, capsys, command, arguments, says, call):
     monkeypatch.chdir(tmp_path)
     assert call(command, *(argument.format(run=run) for argument in arguments)) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
@@ -312,7 +300,7 @@ def test_bad_input_of_a_process_is_one_line(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name != "lead"])  # tests/test_stages.py runs it
-def test_every_experiment_runs(experiment, tmp_path, monkeypatch, request):
+def test_every_experiment_runs(experiment, tmp_path, monkeypatch, request, call):
     """Two steps of each, with all that it configures, on little data."""
     monkeypatch.chdir(tmp_path)
     source = []

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import sys
 
 import pytest
 import yaml
@@ -123,22 +122,10 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
+def call(call, monkeypatch, capsys, tmp_path):
     """Run a command; (exit status, what it printed)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-
-    def call(command, *arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        try:
-            command()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        said = capsys.readouterr()
-        return status, said.out + said.err
-
-    return call
+    return lambda command, *arguments: (call(command, *arguments), "".join(capsys.readouterr()))
 
 
 def test_the_command_compares_runs(run, call, tmp_path):

@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -94,20 +93,14 @@ def test_quoting_leaves_the_rest_alone():
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
+def command(call, monkeypatch, capsys, tmp_path):
     """Run a function as the command ``sample`` with arguments; returns (exit status, lines on stderr)."""
     monkeypatch.chdir(tmp_path)
 
-    def call(run, *arguments: str, root: str = "sample") -> tuple[int, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        try:
-            main(root)(run)()
-        except SystemExit as stop:
-            return stop.code, capsys.readouterr().err.splitlines()
-        return 0, capsys.readouterr().err.splitlines()
+    def command(run, *arguments: str, root: str = "sample") -> tuple[int, list[str]]:
+        return call(main(root)(run), *arguments), capsys.readouterr().err.splitlines()
 
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    return call
+    return command
 
 
 def nothing(cfg) -> None:

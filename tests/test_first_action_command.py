@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 
 import pytest
 
@@ -10,20 +9,11 @@ from motion_lightning.first_action import first_action
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capfd):
+def call(call, tmp_path, monkeypatch, capfd):
+    """Run ``first_action`` with arguments: (exit status, out, err)."""
     monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        status = 0
-        try:
-            first_action()
-        except SystemExit as stop:
-            status = stop.code
-        return status, *capfd.readouterr()
-
-    return call
+    return lambda *arguments: (call(first_action, *arguments), *capfd.readouterr())
 
 
 def test_a_file_of_captions(call, tmp_path):

@@ -113,18 +113,8 @@ def test_models_of_data_themselves_need_none(started):
     assert not started
 
 
-def call(command, *arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *arguments])
-        try:
-            command()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
 @pytest.mark.slow
-def test_both_stages_in_one_command_and_samples_without_the_first(tmp_path, monkeypatch, capsys):
+def test_both_stages_in_one_command_and_samples_without_the_first(tmp_path, monkeypatch, capsys, call):
     monkeypatch.chdir(tmp_path)
     little = ["loader.steps_per_epoch=3", "trainer.max_epochs=1", "trainer.accelerator=cpu", "sampler.steps=2"]
     assert call(train, "experiment=ldm_digit", "logger=csv", "evaluate.clips=8", *little) == 0

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -27,19 +26,8 @@ PROTOCOL = [
 ]  # fmt: skip
 
 
-def call(command, *arguments: str) -> int:
-    """Run a command in this process; its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *arguments])
-        try:
-            command()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work(tmp_path_factory, call):
     """A folder with a run and an evaluator of one corpus."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +40,7 @@ def work(tmp_path_factory):
 
 
 @pytest.fixture
-def scored(work):
+def scored(work, call):
     """The run, scored."""
     assert call(evaluate, "run=runs/a", "evaluator=runs/judge", "out=table", *PROTOCOL) == 0
     return json.loads((work / "runs/a/protocol-programs.json").read_text())
@@ -69,7 +57,7 @@ def test_a_run_gets_figures_with_intervals_and_where_they_came_from(work, scored
         assert "FID" in (work / f"table/results.{suffix}").read_text()
 
 
-def test_a_second_call_samples_only_what_is_missing(work, scored, monkeypatch):
+def test_a_second_call_samples_only_what_is_missing(work, scored, monkeypatch, call):
     drawn = []
     plain = protocol_runs.sample_split
     monkeypatch.setattr(protocol_runs, "sample_split", lambda *a: drawn.append(len(a[6])) or plain(*a))
@@ -83,7 +71,7 @@ def test_a_second_call_samples_only_what_is_missing(work, scored, monkeypatch):
     assert call(evaluate, *arguments, "guidance=1") == 0 and len(drawn) == 4  # other settings, other figures
 
 
-def test_an_evaluator_is_told_from_a_run_and_a_run_from_an_evaluator(work, capsys):
+def test_an_evaluator_is_told_from_a_run_and_a_run_from_an_evaluator(work, capsys, call):
     for arguments, said in [
         (["run=runs/a", "evaluator=runs/a"], "evaluator=runs/a is a run of another kind"),
         (["run=runs/judge", "evaluator=runs/judge"], "makes no samples: it is a first stage, or an evaluator"),
@@ -94,7 +82,7 @@ def test_an_evaluator_is_told_from_a_run_and_a_run_from_an_evaluator(work, capsy
         assert said in capsys.readouterr().err
 
 
-def test_what_cannot_be_measured_is_said_in_one_line(work, capsys):
+def test_what_cannot_be_measured_is_said_in_one_line(work, capsys, call):
     for arguments, said in [
         ([*PROTOCOL, "protocol.pool=32"], "12 clips, and a pool of protocol=programs takes 32"),
         (["protocol=t2m"], "python -m motion_lightning.zoo import guo PATH"),
@@ -110,7 +98,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(work, capsys):
     assert "add protocol=NAME" in capsys.readouterr().err
 
 
-def test_a_sample_of_nan_gets_no_figure(work, capsys, monkeypatch):
+def test_a_sample_of_nan_gets_no_figure(work, capsys, monkeypatch, call):
     monkeypatch.setattr(
         protocol_runs, "sample_split", lambda model, *a: [torch.full((40, 137), torch.nan) for _ in a[5]]
     )
@@ -118,7 +106,7 @@ def test_a_sample_of_nan_gets_no_figure(work, capsys, monkeypatch):
     assert "12 of 12 samples hold NaN" in capsys.readouterr().err
 
 
-def test_a_diverged_run_is_marked_and_the_others_are_scored(work, scored, monkeypatch):
+def test_a_diverged_run_is_marked_and_the_others_are_scored(work, scored, monkeypatch, call):
     if not (work / "runs/b").is_dir():
         shutil.copytree(work / "runs/a", work / "runs/b")
         (work / "runs/b/protocol-programs.rows.json").unlink()
@@ -214,14 +202,14 @@ def test_the_overrides_make_the_runs_own_corpus():
 
 
 @pytest.mark.slow
-def test_an_evaluator_is_trained_on_demand_once(work, capfd):
+def test_an_evaluator_is_trained_on_demand_once(work, capfd, call):
     assert call(evaluate, "run=runs/a", "out=own", *PROTOCOL) == 0
     assert "training an evaluator first, once" in capfd.readouterr().out
     assert call(evaluate, "run=runs/a", "out=own", *PROTOCOL) == 0
     assert "training" not in capfd.readouterr().out
 
 
-def test_clips_and_sentences_are_found(work, capsys):
+def test_clips_and_sentences_are_found(work, capsys, call):
     assert call(retrieve, "prompt=a person kicks", "evaluator=runs/judge", "n=3", *CORPUS) == 0
     assert call(retrieve, "clip=2", "evaluator=runs/judge", "n=3", *CORPUS) == 0
     assert len(list((work / "retrieval").glob("*.html"))) == 2
@@ -230,7 +218,7 @@ def test_clips_and_sentences_are_found(work, capsys):
     assert call(retrieve, "clip=2", "prompt=x", *CORPUS) == 2
 
 
-def test_samples_are_as_long_as_their_sentence_leads_to_expect(work):
+def test_samples_are_as_long_as_their_sentence_leads_to_expect(work, call):
     assert call(sample, "run=runs/a", "prompt=a person walks", "steps=1", "out=long") == 0
     (file,) = (work / "long").glob("*.npz")
     store = protocol_runs.open_data(*(lambda c: (c, c["store"]))(load_evaluator(work / "runs/judge").config))

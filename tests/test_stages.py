@@ -92,18 +92,8 @@ def test_each_is_a_training_of_this_framework(cfg, monkeypatch):
     assert all(line[:3] == [sys.executable, "-m", "motion_lightning.train"] for line in seen)
 
 
-def call(command, *arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["command", *arguments])
-        try:
-            command()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
 @pytest.mark.slow
-def test_one_command_makes_all_of_lead_and_its_runs_are_used_like_others(tmp_path, monkeypatch, capfd):
+def test_one_command_makes_all_of_lead_and_its_runs_are_used_like_others(tmp_path, monkeypatch, capfd, call):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path / "home"))
     corpus = ["data.corpus.train=300", "data.corpus.val=8", "data.corpus.test=8", "data.corpus.workers=0"]

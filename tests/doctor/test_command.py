@@ -2,7 +2,7 @@
 
 import json
 import re
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,18 +27,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def call(*arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["doctor", *CORPUS, *arguments])
-        patch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            doctor()
-        except SystemExit as stop:
-            return stop.code
-    return 0
+@pytest.fixture
+def call(call):
+    """Run ``doctor`` on a small corpus with arguments; its exit status."""
+    return partial(call, doctor, *CORPUS)
 
 
-def test_a_corpus_is_examined(folder, capsys, monkeypatch, clean, listed, tiny_encoder):
+def test_a_corpus_is_examined(folder, capsys, monkeypatch, clean, listed, tiny_encoder, call):
     store = folder / "store"
     prepare_store(listed(clean), tiny_encoder, store, progress=False)
     monkeypatch.setattr("motion_lightning.doctor.__main__.ensure_store", lambda cfg: store)
@@ -64,7 +59,7 @@ def test_a_corpus_is_examined(folder, capsys, monkeypatch, clean, listed, tiny_e
 
 
 @pytest.mark.slow
-def test_a_corpus_is_prepared_first(folder, capsys):
+def test_a_corpus_is_prepared_first(folder, capsys, call):
     assert call("out=seen") == 0
     out = capsys.readouterr().out
     assert "preparing the store, once" in out

@@ -1,7 +1,7 @@
 """Two runs that never trained, on little data, and pages of them."""
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,25 +42,14 @@ def runs(tmp_path_factory, program_store, randomise) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory, runs) -> Path:
+def call(call) -> Callable[..., int]:
+    """Run ``judge`` with arguments; its exit status."""
+    return partial(call, judge)
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory, runs, call) -> Path:
     """Folder of pages of both runs: 5 pairs, and 3 times 5 clips to choose a sentence for."""
     out = tmp_path_factory.mktemp("pages")
     assert call(f"runs=[{','.join(str(runs / name) for name in RUNS)}]", f"out={out}", "clips=5") == 0
     return out
-
-
-def call(*arguments: str) -> int:
-    """Exit status of the command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["judge", *arguments])
-        patch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            judge()
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
-@pytest.fixture(name="call", scope="session")
-def call_fixture() -> Callable:
-    return call

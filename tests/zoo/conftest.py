@@ -1,7 +1,6 @@
 """Checkpoints as their authors save them, with random weights; encoders and statistics in small."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,23 +100,6 @@ def clip_store(tmp_path_factory, tiny_clip) -> Path:
 def zoo() -> Callable[..., None]:
     """The command, as from the command line; a UserError comes through."""
     return lambda *arguments: main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="session")
-def call() -> Callable[..., int]:
-    """Run a command in this process; its exit status."""
-
-    def call(command, *arguments: str) -> int:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["command", *arguments])
-            patch.setenv("HYDRA_FULL_ERROR", "0")
-            try:
-                command()
-            except SystemExit as stop:
-                return stop.code
-        return 0
-
-    return call
 
 
 @pytest.fixture(scope="module", autouse=True)
