@@ -80,6 +80,8 @@ class Projector(nn.Module):
         kind: "transformer" as in the paper, or "mlp"; of both directions.
         width, depth, ff: of each direction; ff is the width inside a layer.
         heads: of the transformer.
+        direct: a matrix stands beside both directions, which add to it: it starts with orthonormal columns, as a turn
+            of z that its transpose undoes. As far as is known the paper has none.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Projector(nn.Module):
         heads: int = 4,
         ff: int = 512,
         dropout: float = 0.0,
+        direct: bool = False,
     ):
         super().__init__()
         if kind not in KINDS:
@@ -101,14 +104,26 @@ class Projector(nn.Module):
             raise UserError(f"model.width={width} is no multiple of model.heads={heads}: change one of them")
         latents, text = (tokens, features), (1, text_dim)
         size = {"width": width, "depth": depth, "heads": heads, "ff": ff, "dropout": dropout}
-        self.width = text_dim  # of the space
+        self.width, self.latents = text_dim, latents
         self.encoder, self.decoder = KINDS[kind](latents, text, **size), KINDS[kind](text, latents, **size)
+        self.turn = nn.Parameter(nn.init.orthogonal_(torch.empty(text_dim, tokens * features))) if direct else None
+        if direct:
+            for part in (self.encoder, self.decoder):
+                nn.init.zeros_(part.out.weight)
+                nn.init.zeros_(part.out.bias)
 
     def encode(self, z: Tensor) -> Tensor:
         """E_proj: z (B, L, C) → p (B, E), of length 1."""
-        return F.normalize(self.encoder(z)[:, 0].float(), dim=-1)
+        p = self.encoder(z)[:, 0].float()
+        if self.turn is not None:
+            p = p + z.flatten(1).float() @ self.turn.T
+        return F.normalize(p, dim=-1)
 
     def decode(self, p: Tensor) -> Tensor:
         """D_proj: p (B, E) of any length, which does not count → z (B, L, C)."""
-        p = F.normalize(p, dim=-1) * self.width**0.5  # numbers of unit size
-        return self.decoder(p[:, None]).float()
+        p = F.normalize(p, dim=-1)
+        z = self.decoder(p[:, None] * self.width**0.5).float()  # of numbers of unit size
+        if self.turn is not None:
+            size = (self.latents[0] * self.latents[1]) ** 0.5  # of standardised latents
+            z = z + size * (p.float() @ self.turn).view_as(z)
+        return z

@@ -58,3 +58,13 @@ def test_depth_and_kind_are_settings():
         projector("cnn")
     with pytest.raises(UserError, match=r"model\.width=15 is no multiple of model\.heads=2"):
         projector(width=15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_direct_matrix_gives_back_all_but_the_length_before_anything_is_learned(kind):
+    model, z = Projector(2, 3, E, kind, width=16, depth=1, heads=2, ff=32, direct=True), torch.randn(4, 2, 3)
+    unit = z / z.flatten(1).norm(dim=1)[:, None, None]
+    torch.testing.assert_close(model.decode(model.encode(z)), unit * 6**0.5)
+    (model.encode(z).sum() + model.decode(torch.randn(4, E)).sum()).backward()
+    learns = [name for name, parameter in model.named_parameters() if parameter.grad.abs().sum() > 0]
+    assert {"turn", "encoder.out.weight", "decoder.out.weight"} <= {*learns}
