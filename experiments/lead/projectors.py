@@ -23,14 +23,13 @@ VARIANTS = {
     "transformer, width 128, depth 2": ["model.kind=transformer", "model.width=128", "model.depth=2", "model.ff=256"],
     "mlp": ["model.kind=mlp"],
     "mlp, width 128, depth 2": ["model.kind=mlp", "model.width=128", "model.depth=2", "model.ff=256"],
-    "mlp, width 512": ["model.kind=mlp", "model.width=512", "model.ff=1024"],
+    "mlp, without direct": ["model.kind=mlp", "model.direct=false"],
     "mlp, without variance": ["model.kind=mlp", WEIGHT + "variance=0"],
     "mlp, reconstruction .01": ["model.kind=mlp", WEIGHT + "reconstruction=0.01"],
     "mlp, reconstruction .01, without variance": [
         "model.kind=mlp", WEIGHT + "reconstruction=0.01", WEIGHT + "variance=0",
     ],
     "mlp, reconstruction alone": ["model.kind=mlp", WEIGHT + "align=0", WEIGHT + "variance=0"],
-    "mlp, alignment alone": ["model.kind=mlp", WEIGHT + "reconstruction=0", WEIGHT + "variance=0"],
 }  # fmt: skip
 
 
