@@ -165,12 +165,29 @@ def real(action: str, count: int, seed: int) -> dict:
     return rows
 
 
+def rebuilt(run: Run, action: str, count: int, seed: int, folder: Path) -> dict:
+    """Those motions by the frozen decoder from their own latents, and from what the projector gives back of these."""
+    codec, file = run.model.codec, folder / "real.npy"
+    made = {"marks": defaultdict(list), "direct": defaultdict(list)}
+    for k, context in enumerate(contexts(action)):
+        rng = np.random.default_rng([9, seed, k])
+        for _ in range(count):
+            np.save(file, perform(acted(context.segments, rng), rng))
+            batch = find_exemplars(run, [str(file)], 1, 10_000).batch
+            z, _ = codec.encode(batch)
+            for name, x in {"marks": z, "direct": codec.projector.decode(codec.projector.encode(z))}.items():
+                motion = MotionLatents.finish(codec, x[0], int(batch.mask.sum()))
+                made[name][context.kind].append(marks(context, run.model.sample_codec.reconciled(motion).numpy()))
+    file.unlink()
+    return made
+
+
 def jobs(arguments) -> Iterator[dict]:
     """What names each row: seeds outermost, so that all comparisons have as many of them when time is up."""
     for seed in range(arguments.seeds):
         yield {"run": "real", "mode": "real", "exemplars": 0, "seed": seed}
         for run in arguments.runs:
-            for mode in ("named", "untrained"):
+            for mode in ("rebuilt", "named", "untrained")["realigned" not in arguments.modes :]:
                 yield {"run": str(run), "mode": mode, "exemplars": 0, "seed": seed}
             for mode in arguments.modes:
                 for count in arguments.exemplars:
@@ -195,6 +212,8 @@ def make(job: dict, arguments, loaded: dict[str, Run]) -> dict:
     run = loaded[job["run"]]
     encoder = instantiate(run.config["text_encoder"])
     row = {"known": action not in (run.config["data"]["corpus"].get("without") or [])}
+    if job["mode"] == "rebuilt":
+        return row | rebuilt(run, action, count, seed, arguments.folder)
     if job["mode"] == "named":
         said = SAID.get(action) or inflect(action, "s")
         return row | judged(run, encoder, said, action, count, seed)
@@ -232,7 +251,8 @@ def table(rows: list[dict]) -> str:
     groups = defaultdict(list)
     for row in rows:
         known = {True: "known", False: "new"}.get(row.get("known"), "")
-        for way, made in {"": "marks", ", projector alone": "direct"}.items():
+        alone = ", and by the projector" if row["mode"] == "rebuilt" else ", projector alone"
+        for way, made in {"": "marks", alone: "direct"}.items():
             if made in row:
                 groups[Path(row["run"]).name, known, row["mode"] + way, row["exemplars"]].append(row[made])
     lines = [f"| run | action is | mode | exemplars | seeds | {' | '.join(kinds)} |", "|" + "---|" * (5 + len(kinds))]

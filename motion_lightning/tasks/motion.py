@@ -39,7 +39,8 @@ class MotionTask:
     def save(self, model: Diffusion, shown: Sequence[Shown], stem: Path) -> list[Path]:
         """A film, and the joints in metres."""
         clips = self._clips(model, shown)
-        film = write_mp4(stem.with_name(stem.name + ".mp4"), clips, skeleton=model.codec.skeleton)
+        columns = 4 if any(clip.group for clip in clips) else None  # pairs stay together
+        film = write_mp4(stem.with_name(stem.name + ".mp4"), clips, columns, skeleton=model.codec.skeleton)
         arrays, part = stem.with_name(stem.name + ".npz"), stem.with_name(stem.name + ".part.npz")
         lengths = [len(clip.joints) for clip in clips]
         joints = np.zeros((len(clips), max(lengths), *clips[0].joints.shape[1:]), np.float32)
