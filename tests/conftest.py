@@ -1,9 +1,10 @@
 """Fixtures shared by all tests: real data where there is some; a store, an encoder and a model in small."""
 
 import hashlib
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,26 @@ def shared_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("MOTION_LIGHTNING_TEST_DATA does not name a folder of real motions")
     return Path(folder)
+
+
+@pytest.fixture
+def recordings(tmp_path, shared_data) -> Path:
+    """A folder of eight real recordings, their archive still missing."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    lines = (shared_data / "captions.jsonl").read_text().splitlines()
+    few = [line for line in lines if json.loads(line)["archive"] == "bandai_bvh.zip"][:8]
+    (folder / "captions.jsonl").write_text("\n".join(few))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Iterator[Path]:
+    """A cache of its own, so that no test touches the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTION_LIGHTNING_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

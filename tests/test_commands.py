@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from omegaconf import OmegaConf
 
-from motion_lightning.config import compose
 from motion_lightning.evaluate import evaluate
 from motion_lightning.invert import invert
-from motion_lightning.paths import conf_dir
 from motion_lightning.prepare import prepare
 from motion_lightning.sample import sample
 from motion_lightning.train import train
@@ -26,17 +23,9 @@ SMALL = [
     *("loader.batch_size=4", "loader.steps_per_epoch=2", "trainer.max_epochs=1", "trainer.accelerator=cpu"),
     *("callbacks.samples.seconds=1", "sampler.steps=2", "evaluate.shown=1"),
 ]
-EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 HEAVY = {"torch", "lightning", "transformers", "wandb", "scipy", "matplotlib"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """A cache of its own, so that no test touches the user's."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTION_LIGHTNING_HOME", str(folder))
-        yield folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +125,6 @@ def test_a_model_refuses_other_data_before_they_are_prepared(own_home, capsys, c
     assert call(train, "data=digits", "name=x") == 2
     assert "model DiT needs features, the data have channels, size" in capsys.readouterr().err
     assert not (own_home / "stores").exists()
-
-
-@pytest.fixture
-def recordings(tmp_path, shared_data):
-    """A folder of eight real recordings, their archive still missing."""
-    folder = tmp_path / "recordings"
-    folder.mkdir()
-    lines = (shared_data / "captions.jsonl").read_text().splitlines()
-    few = [line for line in lines if json.loads(line)["archive"] == "bandai_bvh.zip"][:8]
-    (folder / "captions.jsonl").write_text("\n".join(few))
-    return folder
 
 
 def test_a_corpus_of_files_asks_for_them_once(own_home, recordings, shared_data, capsys, call):
@@ -293,32 +271,3 @@ def test_bad_input_of_a_process_is_one_line(tmp_path):
     done = subprocess.run([*command, "debug=true"], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-
-
-# ----------------------------------------------------------------------------------------- experiments
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name != "lead"])  # tests/test_stages.py runs it
-def test_every_experiment_runs(experiment, tmp_path, monkeypatch, request, call):
-    """Two steps of each, with all that it configures, on little data."""
-    monkeypatch.chdir(tmp_path)
-    source = []
-    if "bvh" in experiment:
-        folder = request.getfixturevalue("recordings")
-        (folder / "bandai_bvh.zip").symlink_to(request.getfixturevalue("shared_data") / "bandai_bvh.zip")
-        source = [f"data.source={folder}"]
-    cfg = compose("train", [f"experiment={experiment}", *source])
-    data = cfg.data
-    key, corpus = ("data.motions.corpus", data.motions.corpus) if "motions" in data else ("data.corpus", data.corpus)
-    # principal components: of the 256 latents of a motion as many vary as there are training clips
-    few = {"train": 300 if "lead" in experiment else 24, "val": 6, "test": 4, "workers": 0}
-    little = [f"{key}.{name}={count}" for name, count in few.items() if name in corpus]
-    little += [argument for argument in SMALL if argument not in CORPUS]
-    # What an experiment switched off has no settings: a first stage is neither sampled nor evaluated.
-    little = [argument for argument in little if OmegaConf.select(cfg, argument.partition("=")[0].rpartition(".")[0])]
-    assert call(train, f"experiment={experiment}", "name=trial", *source, *little) == 0
-    seen = {"vae": "samples/reconstructions.html", "projector": "samples/space.html"}.get(
-        experiment.rpartition("_")[2], "report.html"
-    )
-    assert (tmp_path / "runs/trial" / seen).stat().st_size

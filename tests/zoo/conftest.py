@@ -103,8 +103,5 @@ def zoo() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """A cache of its own, so that no test touches the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOTION_LIGHTNING_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
+def own_cache(home) -> None:
+    """For every test here."""
