@@ -80,9 +80,11 @@ class Protocol:
         node["multimodality"] = MultiModalityPlan(**plan) if plan else None
         node["frames"] = Frames(**(frames or {}))
         made = cls(**node)
-        for name in ("pool", "replications", "top"):
+        for name in ("pool", "replications", "top", "diversity_pairs"):
             if getattr(made, name) < 1:
                 raise UserError(f"protocol.{name}={getattr(made, name)}: give 1 or more")
+        if made.clips is not None and made.clips < made.pool:
+            raise UserError(f"protocol.clips={made.clips}: a pool takes {made.pool}, give as many or more")
         if made.lengths not in (True, "true", "predicted"):
             raise UserError(f"protocol.lengths={made.lengths}: give true or predicted")
         if made.pools not in ("loader", "shuffled"):
@@ -95,16 +97,27 @@ class Protocol:
         return self.lengths == "predicted"
 
     def eligible(self, split: Split) -> np.ndarray:
-        """Indices of the clips that take part; UserError for fewer than a pool."""
+        """Indices of the clips that take part; UserError for fewer than a pool, or than Diversity's pairs."""
         most = np.inf if self.frames.max is None else self.frames.max
         found = np.flatnonzero((split.lengths >= self.frames.min) & (split.lengths <= most))
+        bounds = "" if len(found) == len(split.lengths) else f" of {self.frames.min} to {most:g} frames"
+        there = f"{split.store.path}, {split.name}: {len(found)} clips{bounds}"
         if len(found) < self.pool:
-            bounds = "" if len(found) == len(split.lengths) else f" of {self.frames.min} to {most:g} frames"
             raise UserError(
-                f"{split.store.path}, {split.name}: {len(found)} clips{bounds}, and a pool of protocol={self.name} "
-                f"takes {self.pool}; prepare more clips, or set protocol.pool"
+                f"{there}, and a pool of protocol={self.name} takes {self.pool}; prepare more clips, "
+                "or set protocol.pool"
+            )
+        if (scored := self.scored(len(found), self.clips)) < self.diversity_pairs:
+            raise UserError(
+                f"{there}, of which a replication scores {scored}: too few for the {self.diversity_pairs} pairs that "
+                f"protocol={self.name} draws for Diversity; take more clips, or set protocol.diversity_pairs={scored}"
             )
         return found
+
+    def scored(self, count: int, clips: int | None = None) -> int:
+        """How many of ``count`` clips, at most ``clips``, a replication scores: no loader's last incomplete batch."""
+        count = count if clips is None else min(clips, count)
+        return count // self.pool * self.pool if self.pools == "loader" else count
 
 
 class Draw(NamedTuple):
@@ -124,9 +137,8 @@ def generator_of(number: int, seed: int) -> torch.Generator:
 def draw(protocol: Protocol, split: Split, number: int, seed: int = 0, clips: int | None = None) -> Draw:
     """The clips of replication ``number``, a function of (seed, number); at most ``clips`` of them."""
     rng = np.random.default_rng([seed, number])
-    chosen = rng.permutation(protocol.eligible(split))[:clips]
-    if protocol.pools == "loader":  # the last incomplete batch is seen by no metric
-        chosen = chosen[: max(len(chosen) // protocol.pool, 1) * protocol.pool]
+    found = protocol.eligible(split)
+    chosen = rng.permutation(found)[: protocol.scored(len(found), clips)]
     texts = [ids[int(rng.integers(len(ids)))] for ids in map(split.text_ids, chosen)]
     unit, lengths = protocol.frames.multiple_of, split.lengths[chosen]
     cut = lengths // unit * unit
@@ -164,7 +176,7 @@ def figures(
 ) -> dict[str, float]:
     """One replication's figures of motions (N, E) with their texts (N, E), beside the moments of real motions.
 
-    UserError for NaN and for embeddings that are all equal.
+    UserError for NaN, for embeddings that are all equal, and for fewer than Diversity's pairs.
     """
     check_embeddings("texts", texts), check_embeddings("motions", motions)
     if protocol.pools == "loader":  # they are in random order already
@@ -175,12 +187,11 @@ def figures(
         pooled = [x[pool] for x in (texts, motions)]
     matched = matching(*pooled, protocol.top)
     distance = matched.pop("MM-Dist")
-    pairs = min(protocol.diversity_pairs, len(motions))
     return {
         **matched,
         "FID": frechet_distance(moments(motions), real),
         "MM-Dist": distance,
-        "Diversity": diversity(motions, pairs, generator),
+        "Diversity": diversity(motions, protocol.diversity_pairs, generator),
     }
 
 

@@ -46,9 +46,12 @@ def evaluate_by_protocol(
     plan = Protocol.of(protocol)
     results: dict[str, dict] = {}
     tests: dict[str, tuple] = {}  # store → replications, figures of real motions, reasons
-    loaded = [load_run(run, scoring["checkpoint"]) for run in runs]  # what cannot be loaded is said before hours pass
-    for run in loaded:
-        store = open_data(run.config, run.config["store"])
+    # What cannot be loaded, and too few clips, are said before hours pass.
+    loaded = [load_run(run, scoring["checkpoint"]) for run in runs]
+    stores = [open_data(run.config, run.config["store"]) for run in loaded]
+    for store in stores:
+        plan.eligible(store.split(plan.split))
+    for run, store in zip(loaded, stores, strict=True):
         if store.digest not in tests:
             judge = find_evaluator(plan, evaluator, store, run.config["data"])
             tests[store.digest] = ground_truth(Replications(plan, store.split(plan.split), judge, scoring["seed"]))
@@ -105,7 +108,6 @@ def ground_truth(replications: Replications) -> tuple[Replications, list[dict], 
     on, which is kept beside it.
     """
     protocol, split, judge = replications.protocol, replications.split, replications.evaluator
-    protocol.eligible(split)  # too few are refused before anything is shown
     real = replications.of_real(partial(tqdm, desc="real motions", unit="replication"))
     corpus, reasons = split.store.manifest["corpus"], judge.reasons(split.store)
     expected = protocol.real.get(corpus) if protocol.evaluator != "trained" else None

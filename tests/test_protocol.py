@@ -52,10 +52,14 @@ def test_a_setting_that_there_is_not_is_named():
         Protocol.of({"name": "mine", "pol": 3})
     with pytest.raises(UserError, match=r"protocol\.lengths=some: give true or predicted"):
         Protocol.of({"name": "mine", "lengths": "some"})
+    with pytest.raises(UserError, match=r"protocol\.diversity_pairs=0: give 1 or more"):
+        Protocol.of({"name": "mine", "diversity_pairs": 0})
+    with pytest.raises(UserError, match=r"protocol\.clips=31: a pool takes 32"):
+        Protocol.of({"name": "mine", "clips": 31})
 
 
 def test_a_draw_keeps_to_the_clips_that_take_part_and_cuts_within_them(split):
-    protocol = Protocol("mine", frames=Frames(40, 199, multiple_of=4, shorten=1 / 3))
+    protocol = Protocol("mine", diversity_pairs=100, frames=Frames(40, 199, multiple_of=4, shorten=1 / 3))
     shorter = []
     for number in range(20):
         drawn = draw(protocol, split, number)
@@ -86,6 +90,22 @@ def test_shuffled_pools_keep_every_clip_for_fid(split):
 def test_fewer_clips_than_a_pool_are_refused(split):
     with pytest.raises(UserError, match="a pool of protocol=mine takes 32"):
         draw(Protocol("mine", frames=Frames(min=255)), split, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "scored"), [({}, 480), ({"pools": "shuffled"}, 500), ({"clips": 100}, 96), ({"pool": 300}, 300)]
+)
+def test_fewer_clips_than_pairs_are_refused_and_what_fits_is_named(split, settings, scored):
+    with pytest.raises(UserError, match=rf"500 clips, .* scores {scored}: too few for the {scored + 1} pairs") as error:
+        Protocol("mine", diversity_pairs=scored + 1, **settings).eligible(split)
+    assert str(error.value).endswith(f"protocol.diversity_pairs={scored}")
+    assert len(Protocol("mine", diversity_pairs=scored, **settings).eligible(split)) == 500
+
+
+def test_fewer_embeddings_than_pairs_get_no_figure():
+    texts, motions = world(clips=64)
+    with pytest.raises(UserError, match="64 embeddings are fewer than the 300 that are drawn for pairs"):
+        figures(Protocol("mine"), texts, motions, moments(motions), generator_of(0, 0))
 
 
 def test_captions_of_several_samples_are_the_first_or_drawn_anew(split):

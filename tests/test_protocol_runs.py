@@ -19,8 +19,9 @@ from motion_lightning.train import train
 CORPUS = ["data.corpus.train=24", "data.corpus.val=6", "data.corpus.test=12", "data.corpus.workers=0"]
 SHORT = ["loader.batch_size=8", "loader.steps_per_epoch=2", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
 SMALL = ["model.width=32", "model.depth=1", "model.ff=64", *SHORT, *CORPUS, "logger=csv"]
+FEW = ["protocol.pool=4", "protocol.diversity_pairs=8"]
 PROTOCOL = [
-    "protocol=programs", "protocol.pool=4", "protocol.replications=2", "protocol.diversity_pairs=8",
+    "protocol=programs", "protocol.replications=2", *FEW,
     *("protocol.multimodality.captions=2", "protocol.multimodality.samples=3", "protocol.multimodality.pairs=2"),
     "protocol.multimodality.replications=1",
 ]  # fmt: skip
@@ -85,7 +86,8 @@ def test_an_evaluator_is_told_from_a_run_and_a_run_from_an_evaluator(work, capsy
 def test_what_cannot_be_measured_is_said_in_one_line(work, capsys, call):
     for arguments, said in [
         ([*PROTOCOL, "protocol.pool=32"], "12 clips, and a pool of protocol=programs takes 32"),
-        (["protocol=t2m"], "python -m motion_lightning.zoo import guo PATH"),
+        ([*PROTOCOL, "protocol.diversity_pairs=13"], "or set protocol.diversity_pairs=12"),
+        (["protocol=t2m", *FEW], "python -m motion_lightning.zoo import guo PATH"),
         (["protocol=fid"], "there is no protocol=fid; there are"),
         ([], "say what to score"),
     ]:
@@ -96,6 +98,15 @@ def test_what_cannot_be_measured_is_said_in_one_line(work, capsys, call):
         assert said in err and err.count("\n") == 1
     assert call(evaluate, "runs=[runs/a]", "evaluator=runs/judge") == 2
     assert "add protocol=NAME" in capsys.readouterr().err
+
+
+def test_too_few_clips_are_refused_before_an_evaluator_is_trained_or_a_model_sampled(work, capsys, monkeypatch, call):
+    for late in ("find_evaluator", "sample_split"):
+        monkeypatch.setattr(protocol_runs, late, None)  # calling it would not end in one line
+    assert call(evaluate, "runs=[runs/a]", "protocol=programs", "protocol.pool=5", "protocol.diversity_pairs=11") == 2
+    err = capsys.readouterr().err
+    assert "test: 12 clips, of which a replication scores 10: too few for the 11 pairs that protocol=programs" in err
+    assert err.count("\n") == 1
 
 
 def test_a_sample_of_nan_gets_no_figure(work, capsys, monkeypatch, call):

@@ -10,7 +10,9 @@ from motion_lightning.metrics.gathered import Gathered, check_embeddings
 def draw_pairs(count: int, pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Two rows of ``pairs`` indices below ``count``, none twice in a row; one and the same may stand beside itself."""
     if count < pairs:
-        raise UserError(f"{count} embeddings are fewer than the {pairs} that are drawn for pairs: score more clips")
+        raise UserError(
+            f"{count} embeddings are fewer than the {pairs} that are drawn for pairs: take more, or draw fewer pairs"
+        )
     return tuple(torch.randperm(count, generator=generator)[:pairs] for _ in range(2))
 
 
