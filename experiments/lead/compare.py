@@ -78,6 +78,7 @@ def table(folder: Path) -> str:
 
 
 def cell(values: list[float], digits: int) -> str:
+    """Mean ± 1.96 standard errors."""
     half = 1.96 * np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
     return f"{np.mean(values):.{digits}f}" + (f" ± {half:.{digits}f}" if half is not None else "")
 

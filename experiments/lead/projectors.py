@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
+from compare import cell
 
 from motion_lightning.first_stage import is_complete, train_alone
 
@@ -62,11 +62,6 @@ def table(folder: Path) -> str:
         cells = [cell([row[key] for row in rows], 0 if key.startswith("ms") else 3) for key in rows[0]]
         lines.append(f"| {name} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def cell(values: list[float], digits: int) -> str:
-    half = 1.96 * np.std(values, ddof=1) / len(values) ** 0.5 if np.ptp(values) else 0.0
-    return f"{np.mean(values):.{digits}f}" + (f" ± {half:.{digits}f}" if half else "")
 
 
 def slug(name: str) -> str:
