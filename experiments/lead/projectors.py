@@ -21,6 +21,7 @@ WEIGHT = "training.weights."
 VARIANTS = {
     "transformer": ["model.kind=transformer"],
     "transformer, width 128, depth 2": ["model.kind=transformer", "model.width=128", "model.depth=2", "model.ff=256"],
+    "transformer, without direct": ["model.kind=transformer", "model.direct=false"],
     "mlp": ["model.kind=mlp"],
     "mlp, width 128, depth 2": ["model.kind=mlp", "model.width=128", "model.depth=2", "model.ff=256"],
     "mlp, without direct": ["model.kind=mlp", "model.direct=false"],
