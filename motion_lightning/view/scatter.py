@@ -7,7 +7,7 @@ import numpy as np
 
 
 def write_scatter(path: str | Path, spaces: Mapping[str, np.ndarray], labels: Sequence[str | None]) -> Path:
-    """A PNG with one panel for each space.
+    """A PNG with one panel for each space, which leaves out what lies far beyond all but a hundredth of the points.
 
     Args:
         spaces: title → points (N, E), which PCA takes to two dimensions, each space by itself.
@@ -32,6 +32,10 @@ def write_scatter(path: str | Path, spaces: Mapping[str, np.ndarray], labels: Se
             axis.scatter(*flat[known == number].T, s=16, color=colour, marker=mark, linewidths=0, label=name)
         axis.set_title(f"{title} ({100 * pca.explained_variance_ratio_.sum():.0f} % of the variance)", fontsize=11)
         axis.set_xticks([]), axis.set_yticks([])
+        low, high = np.percentile(flat, [1, 99], axis=0)
+        margin = 0.1 * (high - low) + 1e-9
+        axis.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        axis.set_ylim(low[1] - margin[1], high[1] + margin[1])
     if names:
         handles, _ = axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", fontsize=8, frameon=False)
