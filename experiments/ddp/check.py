@@ -37,8 +37,8 @@ MODELS = {
     "sign_pose": ["experiment=sign_pose", *CORPUS],
     "unet2d": ["model=unet2d", "loader.val_batch_size=64"],
     "image_vae": ["model=image_vae", "loader.val_batch_size=64"],
-    "motion_vae": ["model=motion_vae", "model.width=32", "model.ff=64", *MOTIONS],
-    # Their VAE is trained first, in the same folder; its principal components take more clips than they are.
+    # Its principal components take more clips than they are. The next two train such a VAE first, in the same folder.
+    "motion_vae": ["model=motion_vae", "model.width=32", "model.ff=64", *MOTIONS, "data.corpus.train=300"],
     "lead_diffusion": ["experiment=lead_diffusion", "model.width=32", "model.ff=64", *MOTIONS, "data.corpus.train=300"],
     "projector": ["experiment=lead_projector", "model.width=32", "model.ff=64", *MOTIONS, "data.corpus.train=300"],
     "evaluator": ["model=evaluator", "model.width=32", "model.ff=64", *MOTIONS],
