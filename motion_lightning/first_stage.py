@@ -1,5 +1,6 @@
 """The VAE that a model of latents needs first: how it is put together, and trained where its run is not there."""
 
+import logging
 import os
 import re
 import subprocess
@@ -20,6 +21,8 @@ from motion_lightning.config import instantiate, load_config
 from motion_lightning.data.store import Store
 from motion_lightning.errors import UserError
 
+log = logging.getLogger(__name__)
+
 SHARED = {"data", "text_encoder", "loader", "trainer", "logger", "seed", "debug"}  # settings that hold for it, too
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -37,8 +40,14 @@ def build_module(cfg: Mapping[str, Any], model: Autoencoder, store: Store, confi
     model.codec.fit(store)
     config["trained_on"] = clips_of(store)
     config["model"] |= left_open(config["model"], model.codec.sizes)
-    if getattr(model.vae, "linear", 0):
-        model.vae.start(first_frames(model, store, model.vae.linear))
+    if linear := getattr(model.vae, "linear", 0):
+        longest = min(int(store.split("train").lengths.max()), cfg["loader"]["max_frames"])
+        if longest > linear:
+            log.warning(
+                "clips have up to %d frames, and principal components see the first model.linear=%d of them, so that "
+                "the rest is made much worse: set model.linear=%d", longest, linear, longest
+            )  # fmt: skip
+        model.vae.start(first_frames(model, store, linear))
     training = instantiate(cfg["training"])
     names = ("kl_weight", "reconstruction", "losses", "warmup", "final_lr", "seed")
     settings = {name: training[name] for name in names if name in training}

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from motion_lightning import first_stage
-from motion_lightning.config import compose
+from motion_lightning.config import compose, to_plain
 from motion_lightning.errors import UserError
 from motion_lightning.sample import sample
 from motion_lightning.train import train
@@ -64,6 +64,16 @@ def test_it_is_trained_where_it_is_missing_on_the_same_data(cfg, started, monkey
     assert not [argument for argument in line if argument.startswith("model") or argument == "experiment=ldm_digit"]
     assert "LOCAL_RANK" not in env and "PATH" in env
     assert cfg.codec.vae == VAE_RUN["model"]
+
+
+@pytest.mark.parametrize("linear, warned", [(8, True), (196, False)])
+def test_clips_beyond_what_principal_components_see_are_told_of(linear, warned, tiny_store, caplog):
+    cfg = to_plain(compose("train", ["experiment=lead_vae", "model.latent=4", f"model.linear={linear}"]))
+    model = first_stage.build_model(cfg, 8)
+    first_stage.build_module(cfg, model, tiny_store, {"model": dict(cfg["model"])})
+    longest = int(tiny_store.split("train").lengths.max())
+    assert (f"set model.linear={longest}" in caplog.text) == warned
+    assert model.vae.reading[:8].abs().sum() > 0
 
 
 def test_a_vae_that_was_interrupted_is_trained_to_its_end(cfg, started, tmp_path):
