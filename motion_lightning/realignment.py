@@ -73,9 +73,9 @@ def read(file: Path) -> tuple[Realignment, dict[str, Any]]:
     how = "give a run of train experiment=lead_projector"
     if not file.is_file():
         raise UserError(f"there is no {file}: {how}")
-    if not is_projector(file):
-        raise UserError(f"{file} is of a run of another kind: {how}")
     state = read_checkpoint(file)
+    if state["config"].get("assembly") != __name__:
+        raise UserError(f"{file} is of a run of another kind: {how}")
     return of_state(state, file), state["config"]
 
 

@@ -80,8 +80,8 @@ class Projector(nn.Module):
         kind: "transformer" as in the paper, or "mlp"; of both directions.
         width, depth, ff: of each direction; ff is the width inside a layer.
         heads: of the transformer.
-        direct: a matrix stands beside both directions, which add to it: it starts with orthonormal columns, as a turn
-            of z that its transpose undoes. As far as is known the paper has none.
+        direct: a matrix stands beside both directions, which add to it. It starts as a turn of z, which its transpose
+            undoes where E is no less than L C. As far as is known the paper has none.
     """
 
     def __init__(
